@@ -1,0 +1,92 @@
+// Package listings is the listing service: its type and rules, its server
+// side ([NewHandler]) over a [Store], and the client that other services call
+// it with. The stores are in the folders sqlite and postgres below; publicapi
+// is the caller above.
+package listings
+
+import (
+	"strconv"
+
+	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/wire"
+)
+
+// Type is what is offered.
+type Type string
+
+// The types that there are.
+const (
+	Rent Type = "rent"
+	Sale Type = "sale"
+)
+
+// Listing is one property on offer.
+type Listing struct {
+	ID     int64 `json:"id"`
+	UserID int64 `json:"user_id"`
+	// Type is rent or sale.
+	Type Type `json:"listing_type"`
+	// Price is at least 1, in whole units of the market's currency.
+	Price int64 `json:"price"`
+	// CreatedAt and UpdatedAt are microseconds since the Unix epoch.
+	CreatedAt int64 `json:"created_at"`
+	UpdatedAt int64 `json:"updated_at"`
+}
+
+// AppendJSON appends the listing as the listing service shows it.
+func (l *Listing) AppendJSON(b []byte) []byte {
+	b = append(b, `{"id":`...)
+	b = strconv.AppendInt(b, l.ID, 10)
+	b = append(b, `,"user_id":`...)
+	b = strconv.AppendInt(b, l.UserID, 10)
+	b = append(b, `,`...)
+	b = l.AppendPublicMembers(b)
+	return append(b, '}')
+}
+
+// AppendPublicMembers appends the members from listing_type to updated_at,
+// which both the listing service and the public layer show.
+func (l *Listing) AppendPublicMembers(b []byte) []byte {
+	b = append(b, `"listing_type":`...)
+	b = wire.AppendString(b, string(l.Type))
+	b = append(b, `,"price":`...)
+	b = strconv.AppendInt(b, l.Price, 10)
+	b = append(b, `,"created_at":`...)
+	b = strconv.AppendInt(b, l.CreatedAt, 10)
+	b = append(b, `,"updated_at":`...)
+	return strconv.AppendInt(b, l.UpdatedAt, 10)
+}
+
+// Draft is a listing that is not created yet.
+type Draft struct {
+	UserID int64
+	Type   Type
+	Price  int64
+}
+
+// ReadDraft reads a draft from a form or a JSON object. What is wrong with
+// it is left in p.
+func ReadDraft(p *wire.Params) Draft {
+	d := Draft{
+		UserID: p.RequiredInt("user_id"),
+		Type:   Type(p.RequiredText("listing_type")),
+		Price:  p.RequiredInt("price"),
+	}
+	p.Check(d.Problems())
+	return d
+}
+
+// Problems are the rules that the draft breaks, nil if there are none.
+func (d Draft) Problems() []fault.Problem {
+	var problems []fault.Problem
+	if d.UserID < 1 {
+		problems = append(problems, fault.Problem{Param: "user_id", Text: "must be at least 1"})
+	}
+	if d.Type != Rent && d.Type != Sale {
+		problems = append(problems, fault.Problem{Param: "listing_type", Text: "must be rent or sale"})
+	}
+	if d.Price < 1 {
+		problems = append(problems, fault.Problem{Param: "price", Text: "must be at least 1"})
+	}
+	return problems
+}

@@ -1,0 +1,86 @@
+package users
+
+import (
+	"context"
+	"net/url"
+	"strconv"
+
+	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/page"
+	"github.com/veranda-go/veranda/internal/wire"
+)
+
+// Client calls the user service, one method for each route. It trusts the
+// service's data but not its shape: an answer without the expected member is
+// Unsupported, since some implementations answer unknown routes with 200.
+type Client struct {
+	wire *wire.Client
+}
+
+// NewClient calls the service through c.
+func NewClient(c *wire.Client) *Client { return &Client{c} }
+
+var errShape = fault.New(fault.Unsupported, "not supported by this user service")
+
+// Ping asks for a documented page of one row, since /users/ping is ours.
+func (c *Client) Ping(ctx context.Context) error {
+	return c.wire.Ping(ctx, "/users?page_num=1&page_size=1")
+}
+
+// List asks the documented GET /users.
+func (c *Client) List(ctx context.Context, pg page.Page) ([]User, error) {
+	q := make([]byte, 0, 60)
+	q = strconv.AppendInt(append(q, "page_num="...), pg.Num, 10)
+	q = strconv.AppendInt(append(q, "&page_size="...), pg.Size, 10)
+	return c.list(ctx, "/users", string(q))
+}
+
+// Batch asks our GET /users/batch for at most MaxBatch users.
+func (c *Client) Batch(ctx context.Context, ids []int64) ([]User, error) {
+	return c.list(ctx, "/users/batch", string(wire.AppendIDs(nil, "id", ids)))
+}
+
+func (c *Client) list(ctx context.Context, path, query string) ([]User, error) {
+	var answer struct {
+		Result bool    `json:"result"`
+		Users  *[]User `json:"users"`
+	}
+	if err := c.wire.Get(ctx, path, query, &answer); err != nil {
+		return nil, err
+	}
+	if !answer.Result || answer.Users == nil {
+		return nil, errShape
+	}
+	return *answer.Users, nil
+}
+
+// Get asks the documented GET /users/{id}.
+func (c *Client) Get(ctx context.Context, id int64) (User, error) {
+	var answer one
+	if err := c.wire.Get(ctx, "/users/"+strconv.FormatInt(id, 10), "", &answer); err != nil {
+		return User{}, err
+	}
+	return answer.user()
+}
+
+// Create asks the documented POST /users.
+func (c *Client) Create(ctx context.Context, d Draft) (User, error) {
+	var answer one
+	if err := c.wire.PostForm(ctx, "/users", url.Values{"name": {d.Name}}, &answer); err != nil {
+		return User{}, err
+	}
+	return answer.user()
+}
+
+// one is the envelope of a single user.
+type one struct {
+	Result bool  `json:"result"`
+	User   *User `json:"user"`
+}
+
+func (a one) user() (User, error) {
+	if !a.Result || a.User == nil {
+		return User{}, errShape
+	}
+	return *a.User, nil
+}

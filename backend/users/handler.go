@@ -1,0 +1,114 @@
+package users
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/veranda-go/veranda/internal/wire"
+)
+
+// MaxBatch is the largest number of ids in one batch.
+const MaxBatch = 1000
+
+// Handler is the server side of the user service. Make it with NewHandler.
+type Handler struct {
+	store       Store
+	maxPageSize int64
+	log         *slog.Logger
+}
+
+// NewHandler serves what is in store. maxPageSize is in rows.
+func NewHandler(store Store, maxPageSize int64, log *slog.Logger) *Handler {
+	return &Handler{store, maxPageSize, log}
+}
+
+// Routes adds the service's routes to r.
+func (h *Handler) Routes(r chi.Router) {
+	r.Get("/users/ping", wire.Pong)
+	r.Get("/users", wire.Handle(h.log, h.list))
+	r.Post("/users", wire.Handle(h.log, h.create))
+	r.Get("/users/batch", wire.Handle(h.log, h.batch))
+	r.Get("/users/{id}", wire.Handle(h.log, h.get))
+}
+
+func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
+	p, err := wire.Query(r)
+	if err != nil {
+		return err
+	}
+	pg := p.Page(h.maxPageSize)
+	if err := p.Err(); err != nil {
+		return err
+	}
+	var found []User
+	if offset, ok := pg.Offset(); ok {
+		if found, err = h.store.List(r.Context(), Query{Offset: offset, Limit: pg.Size}); err != nil {
+			return err
+		}
+	}
+	writeList(w, found)
+	return nil
+}
+
+func (h *Handler) create(w http.ResponseWriter, r *http.Request) error {
+	p, err := wire.Form(w, r)
+	if err != nil {
+		return err
+	}
+	d := ReadDraft(p)
+	if err := p.Err(); err != nil {
+		return err
+	}
+	u, err := h.store.Create(r.Context(), d)
+	if err != nil {
+		return err
+	}
+	writeOne(w, u)
+	return nil
+}
+
+func (h *Handler) batch(w http.ResponseWriter, r *http.Request) error {
+	p, err := wire.Query(r)
+	if err != nil {
+		return err
+	}
+	ids := p.Ints("id", MaxBatch)
+	if err := p.Err(); err != nil {
+		return err
+	}
+	found, err := h.store.Batch(r.Context(), ids)
+	if err != nil {
+		return err
+	}
+	writeList(w, found)
+	return nil
+}
+
+func (h *Handler) get(w http.ResponseWriter, r *http.Request) error {
+	id, err := wire.PathID(chi.URLParam(r, "id"))
+	if err != nil {
+		return err
+	}
+	u, err := h.store.Get(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	writeOne(w, u)
+	return nil
+}
+
+func writeList(w http.ResponseWriter, list []User) {
+	wire.Write(w, http.StatusOK, func(b []byte) []byte {
+		b = append(b, `{"result":true,"users":`...)
+		return append(wire.AppendList(b, list, (*User).AppendJSON), '}')
+	})
+}
+
+func writeOne(w http.ResponseWriter, u User) {
+	wire.Write(w, http.StatusOK, func(b []byte) []byte {
+		b = append(b, `{"result":true,"user":`...)
+		return append(u.AppendJSON(b), '}')
+	})
+}

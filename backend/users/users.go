@@ -1,0 +1,72 @@
+// Package users is the user service: its type and rules, its server side
+// ([NewHandler]) over a [Store], and the client that other services call it
+// with. The stores are in the folders sqlite and postgres below; publicapi is
+// the caller above.
+package users
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/wire"
+)
+
+// MaxName is the longest name, in Unicode characters.
+const MaxName = 200
+
+// User is a person who offers listings. Two may share a name.
+type User struct {
+	ID   int64  `json:"id"`
+	Name string `json:"name"`
+	// CreatedAt and UpdatedAt are microseconds since the Unix epoch.
+	CreatedAt int64 `json:"created_at"`
+	UpdatedAt int64 `json:"updated_at"`
+}
+
+// AppendJSON appends the user as both the user service and the public layer
+// show it.
+func (u *User) AppendJSON(b []byte) []byte {
+	b = append(b, `{"id":`...)
+	b = strconv.AppendInt(b, u.ID, 10)
+	b = append(b, `,"name":`...)
+	b = wire.AppendString(b, u.Name)
+	b = append(b, `,"created_at":`...)
+	b = strconv.AppendInt(b, u.CreatedAt, 10)
+	b = append(b, `,"updated_at":`...)
+	b = strconv.AppendInt(b, u.UpdatedAt, 10)
+	return append(b, '}')
+}
+
+// Draft is a user who is not created yet.
+type Draft struct {
+	Name string
+}
+
+// ReadDraft reads a draft from a form or a JSON object. What is wrong with
+// it is left in p.
+func ReadDraft(p *wire.Params) Draft {
+	d := Draft{Name: p.RequiredText("name")}
+	p.Check(d.Problems())
+	return d
+}
+
+// Problems are the rules that the draft breaks, nil if there are none.
+func (d Draft) Problems() []fault.Problem {
+	problem := func(text string) []fault.Problem {
+		return []fault.Problem{{Param: "name", Text: text}}
+	}
+	switch {
+	case !utf8.ValidString(d.Name):
+		return problem("must be valid UTF-8")
+	case strings.TrimFunc(d.Name, unicode.IsSpace) == "":
+		return problem("must not be empty")
+	case utf8.RuneCountInString(d.Name) > MaxName:
+		return problem("must be at most " + strconv.Itoa(MaxName) + " characters")
+	case strings.ContainsRune(d.Name, 0):
+		return problem("must not contain NUL")
+	}
+	return nil
+}

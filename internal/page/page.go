@@ -1,0 +1,26 @@
+// Package page holds the arithmetic of numbered pages, the same for every
+// list of every service.
+package page
+
+import "math"
+
+// DefaultSize is the rows on a page when the caller names none.
+const DefaultSize = 10
+
+// DefaultMaxSize is the largest page size that is allowed unless configured.
+const DefaultMaxSize = 100
+
+// Page is one numbered page: Num counts from 1, Size is in rows.
+type Page struct {
+	Num, Size int64
+}
+
+// Offset is the number of rows before the page. ok is false when it would
+// pass 64 bits: no such page can hold a row, so it is to be answered empty.
+func (p Page) Offset() (offset int64, ok bool) {
+	before := p.Num - 1
+	if before > math.MaxInt64/p.Size {
+		return 0, false
+	}
+	return before * p.Size, true
+}

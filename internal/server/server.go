@@ -1,0 +1,136 @@
+// Package server listens, serves and drains, the same for every service of
+// cmd/veranda. What is served comes from backend/listings, backend/users and
+// publicapi's doors; how answers look comes from package wire.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/wire"
+)
+
+// Limits of one connection and one request. A client that is slower than this
+// is cut off, so it can hold a connection but not for ever.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 15 * time.Second // header and body
+	requestTimeout    = 20 * time.Second // the handler's deadline
+	writeTimeout      = 30 * time.Second // from the end of the header to the end of the answer
+	idleTimeout       = 120 * time.Second
+	maxHeaderBytes    = 64 << 10 // a batch of 1,000 ids of 19 digits is a request line of 23 KB
+	// DrainTimeout is how long requests under way may take when stopping.
+	DrainTimeout = 25 * time.Second
+	readyTimeout = 2 * time.Second
+)
+
+// Server is one service on one listener. Make it with New.
+type Server struct {
+	// Name is how the service is called in logs: "listing-service".
+	Name string
+
+	log      *slog.Logger
+	listener net.Listener
+	http     *http.Server
+	ready    func(context.Context) error
+	draining atomic.Bool
+	failed   chan error
+}
+
+// New listens on addr (host:port; port 0 picks a free one). Nothing is served
+// before Start.
+func New(name, addr string, log *slog.Logger) (*Server, error) {
+	ln, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s: %s is in use by another program", name, addr)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: cannot listen on %s: %w", name, addr, err)
+	}
+	return &Server{Name: name, log: log.With("service", name), listener: ln, failed: make(chan error, 1)}, nil
+}
+
+// URL is where the service answers, such as http://127.0.0.1:8000.
+func (s *Server) URL() string {
+	addr := s.listener.Addr().(*net.TCPAddr)
+	if addr.IP.IsUnspecified() {
+		return fmt.Sprintf("http://localhost:%d", addr.Port)
+	}
+	return "http://" + addr.String()
+}
+
+// Log is the service's logger.
+func (s *Server) Log() *slog.Logger { return s.log }
+
+// Start serves handler in the background. ready is asked by /readyz.
+func (s *Server) Start(handler http.Handler, ready func(context.Context) error) {
+	s.ready = ready
+	s.http = &http.Server{
+		Handler:           wire.WithRequestID(s.logged(s.recovered(s.limited(handler)))),
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	go func() {
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- fmt.Errorf("%s: %w", s.Name, err)
+		}
+	}()
+}
+
+// Failed gives the error that ended serving before Stop did.
+func (s *Server) Failed() <-chan error { return s.failed }
+
+// Drain makes /readyz fail, so that load balancers look elsewhere, while
+// requests are still answered.
+func (s *Server) Drain() { s.draining.Store(true) }
+
+// Stop closes the listener and waits for the requests under way, at most
+// DrainTimeout; what is left then is cut off.
+func (s *Server) Stop() error {
+	s.Drain()
+	if s.http == nil {
+		return s.listener.Close()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), DrainTimeout)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("%s: requests were cut off: %w", s.Name, err), s.http.Close())
+	}
+	return nil
+}
+
+// Health adds /livez and /readyz to a service's routes.
+func (s *Server) Health(r chi.Router) {
+	r.Get("/livez", func(w http.ResponseWriter, _ *http.Request) { writeOK(w) })
+	r.Get("/readyz", wire.Handle(s.log, func(w http.ResponseWriter, req *http.Request) error {
+		if s.draining.Load() {
+			return fault.New(fault.Unavailable, "draining")
+		}
+		ctx, cancel := context.WithTimeout(req.Context(), readyTimeout)
+		defer cancel()
+		if err := s.ready(ctx); err != nil {
+			f := fault.From(err)
+			return fault.Wrap(fault.Unavailable, f.Sentences()[0], err)
+		}
+		writeOK(w)
+		return nil
+	}))
+}
+
+func writeOK(w http.ResponseWriter) {
+	wire.Write(w, http.StatusOK, func(b []byte) []byte { return append(b, `{"result":true}`...) })
+}

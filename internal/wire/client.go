@@ -1,0 +1,219 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/veranda-go/veranda/internal/fault"
+)
+
+// Limits of what a backend may cost us.
+const (
+	// maxAnswer is the largest answer in bytes that is read from a backend: a
+	// batch of 100 pages of 100 listings is about 1.3 MB.
+	maxAnswer = 32 << 20
+	// maxSentences and maxSentence bound what is passed on of a refusal.
+	maxSentences = 10
+	maxSentence  = 300
+)
+
+// Client calls the routes of one backend. Make it with NewClient.
+type Client struct {
+	service string // as it is called in sentences: "listing service"
+	base    string
+	http    *http.Client
+	timeout time.Duration
+}
+
+// NewClient is a client for the service whose routes start at base, an http
+// or https URL. Every call ends after timeout at the latest.
+func NewClient(service, base string, timeout time.Duration, transport http.RoundTripper) (*Client, error) {
+	u, err := url.Parse(base)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return nil, fmt.Errorf("%s URL %q: must look like http://host:port", service, base)
+	}
+	return &Client{
+		service: service,
+		base:    strings.TrimSuffix(u.String(), "/"),
+		timeout: timeout,
+		http: &http.Client{
+			Transport: transport,
+			// A redirect would turn a question for a backend into one for anybody.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}, nil
+}
+
+// NewTransport is a pool of connections sized for the load of one public
+// layer in front of one backend.
+func NewTransport() *http.Transport {
+	return &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 2 * time.Second,
+		MaxIdleConns:        512,
+		MaxIdleConnsPerHost: 512,
+		// Some servers close idle connections after 5 seconds. A creation sent
+		// on a connection that is just being closed fails and cannot be repeated
+		// safely, so ours are given up first.
+		IdleConnTimeout:        4 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableCompression:     true,
+		WriteBufferSize:        8 << 10,
+		ReadBufferSize:         16 << 10,
+		// No Proxy: backends are reached directly, whatever the environment says.
+	}
+}
+
+// Get asks for path and decodes the answer's JSON into out, which has one
+// field for each member that matters. Faults: the backend's own refusal
+// (Invalid, NotFound), Unavailable, Timeout.
+func (c *Client) Get(ctx context.Context, path, query string, out any) error {
+	if query != "" {
+		path += "?" + query
+	}
+	return c.call(ctx, http.MethodGet, path, "", out)
+}
+
+// PostForm sends a form and decodes the answer as Get does.
+func (c *Client) PostForm(ctx context.Context, path string, form url.Values, out any) error {
+	return c.call(ctx, http.MethodPost, path, form.Encode(), out)
+}
+
+func (c *Client) call(ctx context.Context, method, target, form string, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, c.base+target, strings.NewReader(form))
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.service, err)
+	}
+	req.Header.Set("Accept", "application/json")
+	if id := RequestID(ctx); id != "" {
+		req.Header.Set(RequestIDHeader, id)
+	}
+	if form != "" {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return c.unavailable(ctx, err)
+	}
+	defer resp.Body.Close()
+	body, err := readAnswer(resp)
+	if err != nil {
+		return c.unavailable(ctx, err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return c.refusal(resp, body)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(body, out); err != nil {
+		return c.unavailable(ctx, fmt.Errorf("%s %s: answer not understood: %w", method, target, err))
+	}
+	return nil
+}
+
+func readAnswer(resp *http.Response) ([]byte, error) {
+	if resp.ContentLength > maxAnswer {
+		return nil, errAnswerTooLarge
+	}
+	buf := bytes.NewBuffer(make([]byte, 0, max(resp.ContentLength, 0)+bytes.MinRead))
+	n, err := buf.ReadFrom(io.LimitReader(resp.Body, maxAnswer+1))
+	if err == nil && n > maxAnswer {
+		err = errAnswerTooLarge
+	}
+	return buf.Bytes(), err
+}
+
+var errAnswerTooLarge = errors.New("answer too large")
+
+// unavailable tells a deadline from a caller that went away, and both from a
+// backend that does not answer.
+func (c *Client) unavailable(ctx context.Context, err error) error {
+	var timeout interface{ Timeout() bool }
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return context.Canceled
+	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout() && !isDial(err):
+		return fault.Wrap(fault.Timeout, c.service+" did not answer in time", err)
+	default:
+		return fault.Wrap(fault.Unavailable, c.service+" unavailable", err)
+	}
+}
+
+// isDial tells a connection that could not be made: the service is not there,
+// however long finding that out took.
+func isDial(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// refusal turns a status back into a fault. Only what blames the input keeps
+// the backend's sentences; the rest is the backend's own trouble.
+func (c *Client) refusal(resp *http.Response, body []byte) error {
+	var envelope struct {
+		Errors []string `json:"errors"`
+	}
+	cause := fmt.Errorf("%s %s: status %d", resp.Request.Method, resp.Request.URL.Path, resp.StatusCode)
+	switch resp.StatusCode {
+	case http.StatusBadRequest:
+		f := fault.Wrap(fault.Invalid, "refused by the "+c.service, cause)
+		if json.Unmarshal(body, &envelope) == nil && len(envelope.Errors) > 0 {
+			f.Problems = f.Problems[:0]
+			for _, s := range envelope.Errors[:min(len(envelope.Errors), maxSentences)] {
+				f.Problems = append(f.Problems, parseProblem(s))
+			}
+		}
+		return f
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return fault.Wrap(fault.NotFound, "no such thing at the "+c.service, cause)
+	case http.StatusGatewayTimeout:
+		return fault.Wrap(fault.Timeout, c.service+" did not answer in time", cause)
+	default:
+		f := fault.Wrap(fault.Unavailable, c.service+" unavailable", cause)
+		if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 && s <= 3600 {
+			f.RetryAfter = time.Duration(s) * time.Second
+		}
+		return f
+	}
+}
+
+func parseProblem(sentence string) fault.Problem {
+	if len(sentence) > maxSentence {
+		sentence = strings.ToValidUTF8(sentence[:maxSentence], "") + "…"
+	}
+	if param, text, ok := strings.Cut(sentence, ": "); ok && !strings.Contains(param, " ") {
+		return fault.Problem{Param: param, Text: text}
+	}
+	return fault.Problem{Text: sentence}
+}
+
+// Ping asks for path and takes any 200 for life, whatever the body.
+func (c *Client) Ping(ctx context.Context, path string) error {
+	return c.call(ctx, http.MethodGet, path, "", nil)
+}
+
+// AppendIDs appends name=1&name=2… to a query string.
+func AppendIDs(b []byte, name string, ids []int64) []byte {
+	for i, id := range ids {
+		if i > 0 {
+			b = append(b, '&')
+		}
+		b = append(b, name...)
+		b = append(b, '=')
+		b = strconv.AppendInt(b, id, 10)
+	}
+	return b
+}

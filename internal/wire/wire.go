@@ -1,0 +1,154 @@
+// Package wire is the HTTP dress that all services share: how parameters are
+// read ([Params]), how answers and faults are written ([Handle]), and how one
+// service calls another ([Client]). The rules of what is asked live in
+// backend/listings and backend/users, above it; faults come from below.
+package wire
+
+import (
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/veranda-go/veranda/internal/fault"
+)
+
+// statuses is the one table between kinds and HTTP status codes; the client
+// reads it backwards.
+var statuses = [...]int{
+	fault.Internal:    http.StatusInternalServerError,
+	fault.Invalid:     http.StatusBadRequest,
+	fault.NotFound:    http.StatusNotFound,
+	fault.TooLarge:    http.StatusRequestEntityTooLarge,
+	fault.MediaType:   http.StatusUnsupportedMediaType,
+	fault.Unavailable: http.StatusServiceUnavailable,
+	fault.Timeout:     http.StatusGatewayTimeout,
+	fault.Unsupported: http.StatusNotImplemented,
+}
+
+// Status is the HTTP status of a kind of fault.
+func Status(kind fault.Kind) int { return statuses[kind] }
+
+// Handle makes an http.HandlerFunc of a function that returns an error: a
+// fault becomes the failure envelope. Faults of ours are logged with their
+// cause, here and nowhere else.
+func Handle(log *slog.Logger, f func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := f(w, r); err != nil {
+			WriteFault(w, r, log, err)
+		}
+	}
+}
+
+// WriteFault answers with err's public half and logs the private half of what
+// is not the caller's doing.
+func WriteFault(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
+	f := fault.From(err)
+	status := Status(f.Kind)
+	if status >= 500 && r.Context().Err() == nil {
+		log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "status", status, "err", err)
+	}
+	if f.Kind == fault.Unavailable {
+		after := max(f.RetryAfter, time.Second)
+		w.Header().Set("Retry-After", strconv.Itoa(int((after+time.Second-1)/time.Second)))
+	}
+	writeFailure(w, status, f.Sentences())
+}
+
+func writeFailure(w http.ResponseWriter, status int, sentences []string) {
+	Write(w, status, func(b []byte) []byte {
+		b = append(b, `{"result":false,"errors":`...)
+		b = AppendStrings(b, sentences)
+		return append(b, '}')
+	})
+}
+
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxPooled is the largest buffer, in bytes, that is kept for reuse, so one
+// huge answer does not stay in memory for ever.
+const maxPooled = 1 << 20
+
+// Write sends a JSON body. The body is complete before the status is sent,
+// and leaves with its length.
+func Write(w http.ResponseWriter, status int, body func([]byte) []byte) {
+	p := buffers.Get().(*[]byte)
+	b := body((*p)[:0])
+	h := w.Header()
+	h["Content-Type"] = jsonContentType
+	h.Set("Content-Length", strconv.Itoa(len(b)))
+	w.WriteHeader(status)
+	_, _ = w.Write(b) // the client may be gone; there is nobody left to tell
+	if cap(b) <= maxPooled {
+		*p = b
+		buffers.Put(p)
+	}
+}
+
+var jsonContentType = []string{"application/json"}
+
+// AppendString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD.
+func AppendString(b []byte, s string) []byte {
+	b, _ = jsontext.AppendQuote(b, s)
+	return b
+}
+
+// AppendStrings appends a JSON array of strings.
+func AppendStrings(b []byte, list []string) []byte {
+	b = append(b, '[')
+	for i, s := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = AppendString(b, s)
+	}
+	return append(b, ']')
+}
+
+// AppendList appends a JSON array, each element written by appendTo.
+func AppendList[T any](b []byte, list []T, appendTo func(*T, []byte) []byte) []byte {
+	b = append(b, '[')
+	for i := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendTo(&list[i], b)
+	}
+	return append(b, ']')
+}
+
+// methods are those that a router of ours may know, for the Allow header.
+var methods = []string{"GET", "HEAD", "POST"}
+
+// NewRouter is a chi router whose 404 and 405 carry the failure envelope.
+// Every GET route also answers HEAD.
+func NewRouter() *chi.Mux {
+	r := chi.NewRouter()
+	r.Use(middleware.GetHead)
+	r.NotFound(func(w http.ResponseWriter, _ *http.Request) {
+		writeFailure(w, http.StatusNotFound, []string{"no such route"})
+	})
+	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
+		for _, m := range methods {
+			if r.Match(chi.NewRouteContext(), m, req.URL.Path) {
+				w.Header().Add("Allow", m)
+				if m == "GET" {
+					w.Header().Add("Allow", "HEAD")
+				}
+			}
+		}
+		writeFailure(w, http.StatusMethodNotAllowed, []string{req.Method + " is not allowed here"})
+	})
+	return r
+}
+
+// Pong answers a ping with the documented plain text.
+func Pong(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte("pong!"))
+}
