@@ -79,7 +79,7 @@ func (h *Handler) batch(w http.ResponseWriter, r *http.Request) error {
 	}
 	ids := p.Ints("user_id", MaxBatch)
 	size := p.Int("page_size", page.DefaultSize)
-	p.Check(wire.CheckPageSize(size, h.maxPageSize))
+	p.Check(page.SizeProblems("page_size", size, h.maxPageSize))
 	if err := p.Err(); err != nil {
 		return err
 	}

@@ -122,3 +122,11 @@ func From(err error) *Fault {
 
 // KindOf is From(err).Kind.
 func KindOf(err error) Kind { return From(err).Kind }
+
+// Check makes an Invalid fault of problems, nil if there are none.
+func Check(problems []Problem) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	return &Fault{Kind: Invalid, Problems: problems}
+}

@@ -2,7 +2,12 @@
 // list of every service.
 package page
 
-import "math"
+import (
+	"math"
+	"strconv"
+
+	"github.com/veranda-go/veranda/internal/fault"
+)
 
 // DefaultSize is the rows on a page when the caller names none.
 const DefaultSize = 10
@@ -23,4 +28,25 @@ func (p Page) Offset() (offset int64, ok bool) {
 		return 0, false
 	}
 	return before * p.Size, true
+}
+
+// Problems are the rules that the page breaks, nil if there are none. maxSize
+// is in rows.
+func (p Page) Problems(maxSize int64) []fault.Problem {
+	var problems []fault.Problem
+	if p.Num < 1 {
+		problems = append(problems, fault.Problem{Param: "page_num", Text: "must be at least 1"})
+	}
+	return append(problems, SizeProblems("page_size", p.Size, maxSize)...)
+}
+
+// SizeProblems are the rules that a number of rows breaks, given in param.
+func SizeProblems(param string, size, maxSize int64) []fault.Problem {
+	switch {
+	case size < 1:
+		return []fault.Problem{{Param: param, Text: "must be at least 1"}}
+	case size > maxSize:
+		return []fault.Problem{{Param: param, Text: "must be at most " + strconv.FormatInt(maxSize, 10)}}
+	}
+	return nil
 }

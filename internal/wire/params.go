@@ -266,17 +266,8 @@ func (p *Params) RequiredText(name string) string {
 // Page reads page_num and page_size.
 func (p *Params) Page(maxSize int64) page.Page {
 	out := page.Page{Num: p.Int("page_num", 1), Size: p.Int("page_size", page.DefaultSize)}
-	p.Check(CheckPageSize(out.Size, maxSize))
+	p.Check(out.Problems(maxSize))
 	return out
-}
-
-// CheckPageSize gives the problem of a page size over its maximum, nil if
-// there is none.
-func CheckPageSize(size, maxSize int64) []fault.Problem {
-	if size <= maxSize {
-		return nil
-	}
-	return []fault.Problem{{Param: "page_size", Text: "must be at most " + strconv.FormatInt(maxSize, 10)}}
 }
 
 // Check adds problems of rules that live elsewhere, except for parameters
@@ -294,12 +285,7 @@ next:
 }
 
 // Err is an Invalid fault of all problems so far, nil if there are none.
-func (p *Params) Err() error {
-	if len(p.problems) == 0 {
-		return nil
-	}
-	return &fault.Fault{Kind: fault.Invalid, Problems: p.problems}
-}
+func (p *Params) Err() error { return fault.Check(p.problems) }
 
 // PathID reads the {id} of a route.
 func PathID(text string) (int64, error) {

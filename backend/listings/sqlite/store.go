@@ -1,0 +1,144 @@
+// Package sqlite keeps listings in one SQLite file. Its neighbour postgres
+// keeps the same promises, those of [listings.Store].
+package sqlite
+
+import (
+	"context"
+	"embed"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"github.com/veranda-go/veranda/backend/listings"
+	"github.com/veranda-go/veranda/internal/groupcommit"
+	"github.com/veranda-go/veranda/internal/litedb"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Store is an open file. Make it with Open.
+type Store struct {
+	db      *litedb.DB
+	creates *groupcommit.Group[listings.Draft, listings.Listing]
+	now     func() time.Time
+}
+
+var _ listings.Store = (*Store)(nil)
+
+// Open opens or creates the file at path.
+func Open(ctx context.Context, path string) (listings.Store, error) {
+	db, err := litedb.Open(ctx, path, migrations)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{db: db, now: time.Now}
+	s.creates = groupcommit.New(s.insert)
+	return s, nil
+}
+
+// Create is part of listings.Store.
+func (s *Store) Create(ctx context.Context, d listings.Draft) (listings.Listing, error) {
+	return s.creates.Do(ctx, d)
+}
+
+func (s *Store) insert(drafts []listings.Draft) ([]listings.Listing, error) {
+	created := make([]listings.Listing, len(drafts))
+	err := s.db.Write(func(c *sqlite.Conn) error {
+		newest, err := sqlitex.ResultInt64(c.Prep("SELECT coalesce(max(created_at), 0) FROM listings"))
+		if err != nil {
+			return err
+		}
+		// A clock that is set back must not put new rows behind old ones.
+		now := max(s.now().UnixMicro(), newest)
+		stmt := c.Prep("INSERT INTO listings (user_id, listing_type, price, created_at, updated_at) VALUES (?, ?, ?, ?, ?)")
+		for i, d := range drafts {
+			stmt.BindInt64(1, d.UserID)
+			stmt.BindText(2, string(d.Type))
+			stmt.BindInt64(3, d.Price)
+			stmt.BindInt64(4, now)
+			stmt.BindInt64(5, now)
+			if _, err := stmt.Step(); err != nil {
+				return err
+			}
+			if err := stmt.Reset(); err != nil {
+				return err
+			}
+			created[i] = listings.Listing{
+				ID: c.LastInsertRowID(), UserID: d.UserID, Type: d.Type, Price: d.Price,
+				CreatedAt: now, UpdatedAt: now,
+			}
+		}
+		return nil
+	})
+	return created, err
+}
+
+const columns = "l.id, l.user_id, l.listing_type, l.price, l.created_at, l.updated_at"
+
+// Get is part of listings.Store.
+func (s *Store) Get(ctx context.Context, id int64) (listings.Listing, error) {
+	found, err := s.query(ctx, 1, 0, "SELECT "+columns+" FROM listings l WHERE id = ?", id)
+	if err != nil {
+		return listings.Listing{}, err
+	}
+	if len(found) == 0 {
+		return listings.Listing{}, listings.ErrNotFound
+	}
+	return found[0], nil
+}
+
+// List is part of listings.Store.
+func (s *Store) List(ctx context.Context, q listings.Query) ([]listings.Listing, error) {
+	if q.UserID != 0 {
+		return s.query(ctx, q.Limit, q.Offset, "SELECT "+columns+` FROM listings l WHERE user_id = ?
+			ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?`, q.UserID, q.Limit, q.Offset)
+	}
+	return s.query(ctx, q.Limit, q.Offset, "SELECT "+columns+` FROM listings l
+		ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?`, q.Limit, q.Offset)
+}
+
+// NewestOf is part of listings.Store.
+func (s *Store) NewestOf(ctx context.Context, userIDs []int64, limit int64) ([]listings.Listing, error) {
+	found, err := s.query(ctx, 0, 0, "SELECT "+columns+` FROM json_each(?) u CROSS JOIN listings l
+		WHERE l.id IN (SELECT id FROM listings WHERE user_id = u.value ORDER BY created_at DESC, id DESC LIMIT ?)
+		ORDER BY u.key, l.created_at DESC, l.id DESC`,
+		litedb.IDs(userIDs), limit)
+	return found, err
+}
+
+// Ping is part of listings.Store.
+func (s *Store) Ping(ctx context.Context) error { return s.db.Ping(ctx) }
+
+// Close is part of listings.Store.
+func (s *Store) Close() error {
+	s.creates.Close()
+	return s.db.Close()
+}
+
+// manyRows is when skipping rows begins to take milliseconds.
+const manyRows = 10_000
+
+// query runs text with args, which are int64 or string. expect is the number
+// of rows to make room for, skip the number that it reads past.
+func (s *Store) query(ctx context.Context, expect, skip int64, text string, args ...any) ([]listings.Listing, error) {
+	found := make([]listings.Listing, 0, min(expect, 1000))
+	read := s.db.Read
+	if skip > manyRows {
+		read = s.db.ReadLong
+	}
+	err := read(ctx, func(c *sqlite.Conn) error {
+		return litedb.Rows(c, text, args, func(row *sqlite.Stmt) {
+			found = append(found, listings.Listing{
+				ID:        row.ColumnInt64(0),
+				UserID:    row.ColumnInt64(1),
+				Type:      listings.Type(row.ColumnText(2)),
+				Price:     row.ColumnInt64(3),
+				CreatedAt: row.ColumnInt64(4),
+				UpdatedAt: row.ColumnInt64(5),
+			})
+		})
+	})
+	return found, err
+}

@@ -1,0 +1,30 @@
+// Command veranda is the whole system in one binary: the listing service, the
+// user service and the public layer in front of them, together or one by one.
+// This package only wires: flags and environment, stores, servers, signals.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal ends the program at once.
+	context.AfterFunc(ctx, stop)
+	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	var usage usageError
+	switch {
+	case err == nil:
+	case errors.As(err, &usage):
+		fmt.Fprintf(os.Stderr, "veranda: %v\nRun 'veranda --help' for what there is.\n", err)
+		os.Exit(2)
+	default:
+		fmt.Fprintf(os.Stderr, "veranda: %v\n", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/veranda-go/veranda/backend/listings"
+	listingspg "github.com/veranda-go/veranda/backend/listings/postgres"
+	listingslite "github.com/veranda-go/veranda/backend/listings/sqlite"
+	"github.com/veranda-go/veranda/backend/users"
+	userspg "github.com/veranda-go/veranda/backend/users/postgres"
+	userslite "github.com/veranda-go/veranda/backend/users/sqlite"
+	"github.com/veranda-go/veranda/graph"
+	"github.com/veranda-go/veranda/internal/server"
+	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/playground"
+	"github.com/veranda-go/veranda/publicapi"
+	"github.com/veranda-go/veranda/rest"
+)
+
+// openTimeout bounds how long a service waits for its database at start: a
+// database that starts beside it may need some seconds.
+const openTimeout = 30 * time.Second
+
+// open opens a store by the scheme of its URL.
+func open[S any](ctx context.Context, databaseURL string,
+	lite func(ctx context.Context, path string) (S, error),
+	pg func(ctx context.Context, url string) (S, error),
+) (S, error) {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	switch scheme, rest, _ := strings.Cut(databaseURL, ":"); scheme {
+	case "sqlite":
+		if rest != "" {
+			return lite(ctx, rest)
+		}
+	case "postgres", "postgresql":
+		return pg(ctx, databaseURL)
+	}
+	var none S
+	// The URL is not shown: it may hold a password.
+	return none, usagef("database URL: must be sqlite:PATH or postgres://…")
+}
+
+// startListingService serves the listings of the database at addr. The
+// returned function stops the service and closes its store.
+func startListingService(ctx context.Context, log *slog.Logger, addr, databaseURL string, maxPageSize int64) (*service, error) {
+	store, err := open(ctx, databaseURL, listingslite.Open, listingspg.Open)
+	if err != nil {
+		return nil, fmt.Errorf("listing service: %w", err)
+	}
+	srv, err := server.New("listing-service", addr, log)
+	if err != nil {
+		store.Close()
+		return nil, err
+	}
+	r := wire.NewRouter()
+	srv.Health(r)
+	listings.NewHandler(store, maxPageSize, srv.Log()).Routes(r)
+	srv.Start(r, store.Ping)
+	return &service{srv, store.Close}, nil
+}
+
+// startUserService serves the users of the database at addr.
+func startUserService(ctx context.Context, log *slog.Logger, addr, databaseURL string, maxPageSize int64) (*service, error) {
+	store, err := open(ctx, databaseURL, userslite.Open, userspg.Open)
+	if err != nil {
+		return nil, fmt.Errorf("user service: %w", err)
+	}
+	srv, err := server.New("user-service", addr, log)
+	if err != nil {
+		store.Close()
+		return nil, err
+	}
+	r := wire.NewRouter()
+	srv.Health(r)
+	users.NewHandler(store, maxPageSize, srv.Log()).Routes(r)
+	srv.Start(r, store.Ping)
+	return &service{srv, store.Close}, nil
+}
+
+// publicConfig is what the public layer needs to know.
+type publicConfig struct {
+	addr                              string
+	listingServiceURL, userServiceURL string
+	backendTimeout                    time.Duration
+	maxPageSize                       int64
+}
+
+// startPublicAPI serves both doors at addr.
+func startPublicAPI(log *slog.Logger, c publicConfig) (*service, error) {
+	listingTransport, userTransport := wire.NewTransport(), wire.NewTransport()
+	lc, err := wire.NewClient("listing service", c.listingServiceURL, c.backendTimeout, listingTransport)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	uc, err := wire.NewClient("user service", c.userServiceURL, c.backendTimeout, userTransport)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	srv, err := server.New("public-api", c.addr, log)
+	if err != nil {
+		return nil, err
+	}
+	api := publicapi.New(listings.NewClient(lc), users.NewClient(uc), c.maxPageSize)
+	r := wire.NewRouter()
+	srv.Health(r)
+	r.Method(http.MethodGet, "/", playground.Start())
+	r.Handle("/playground", playground.Handler())
+	r.Handle("/playground/*", playground.Handler())
+	r.Handle("/graphql", graph.New(api, srv.Log()))
+	rest.New(api, srv.Log()).Routes(r)
+	srv.Start(r, api.Ready)
+	return &service{srv, func() error {
+		listingTransport.CloseIdleConnections()
+		userTransport.CloseIdleConnections()
+		return nil
+	}}, nil
+}
+
+// service is a server and what it stands on.
+type service struct {
+	*server.Server
+	close func() error
+}
+
+func address(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }

@@ -1,0 +1,160 @@
+package publicapi
+
+import (
+	"context"
+	"slices"
+
+	"github.com/graph-gophers/dataloader/v7"
+
+	"github.com/veranda-go/veranda/backend/listings"
+	"github.com/veranda-go/veranda/backend/users"
+	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/page"
+)
+
+const listingService = "listing service"
+
+// Listings returns a page of listings, newest first. userID 0 keeps those of
+// all users.
+func (a *API) Listings(ctx context.Context, pg page.Page, userID int64) ([]listings.Listing, error) {
+	if err := fault.Check(pg.Problems(a.maxPageSize)); err != nil {
+		return nil, err
+	}
+	if _, ok := pg.Offset(); !ok {
+		return nil, nil // not every backend takes care of its arithmetic
+	}
+	found, err := a.listings.List(ctx, pg, userID)
+	return found, documented(err, listingService)
+}
+
+// Listing returns a listing by id, nil if there is none. Unsupported where
+// the backend has no route for a single listing.
+func (a *API) Listing(ctx context.Context, id int64) (*listings.Listing, error) {
+	l, err := a.listings.Get(ctx, id)
+	if err == nil {
+		a.listingByID.markPresent()
+		return &l, nil
+	}
+	if !missing(err) {
+		return nil, err
+	}
+	// Is it the listing that is missing, or the route?
+	ok, err := a.hasListingByID(ctx)
+	if err != nil || ok {
+		return nil, err
+	}
+	return nil, fault.New(fault.Unsupported, "listing by id: not supported by this backend")
+}
+
+// hasListingByID finds out by asking for a listing that exists. Where there
+// is none at all, it does not matter.
+func (a *API) hasListingByID(ctx context.Context) (bool, error) {
+	if a.listingByID.knownPresent() {
+		return true, nil
+	}
+	newest, err := a.listings.List(ctx, page.Page{Num: 1, Size: 1}, 0)
+	if err != nil {
+		return false, documented(err, listingService)
+	}
+	if len(newest) == 0 {
+		return true, nil
+	}
+	_, err = a.listings.Get(ctx, newest[0].ID)
+	switch {
+	case err == nil:
+		a.listingByID.markPresent()
+		return true, nil
+	case missing(err):
+		return false, nil
+	}
+	return false, err
+}
+
+// CreateListing creates a listing for a user who exists.
+func (a *API) CreateListing(ctx context.Context, d listings.Draft) (listings.Listing, error) {
+	if err := fault.Check(d.Problems()); err != nil {
+		return listings.Listing{}, err
+	}
+	owner, err := a.User(ctx, d.UserID)
+	if err != nil {
+		return listings.Listing{}, err
+	}
+	if owner == nil {
+		return listings.Listing{}, fault.Input("user_id", "no such user")
+	}
+	l, err := a.listings.Create(ctx, d)
+	return l, documented(err, listingService)
+}
+
+// ListingsOf returns the newest first listings of each user, in the order of
+// list, from at most one backend call.
+func (a *API) ListingsOf(ctx context.Context, list []*users.User, first int64) ([][]listings.Listing, []error) {
+	if err := fault.Check(page.SizeProblems("first", first, a.maxPageSize)); err != nil {
+		return make([][]listings.Listing, len(list)), slices.Repeat([]error{err}, len(list))
+	}
+	keys := make([]userPage, len(list))
+	for i, u := range list {
+		keys[i] = userPage{u.ID, first}
+	}
+	return loadersOf(ctx).listings.load(ctx, keys)
+}
+
+// fetchListingsOf is the loader's batch. All its keys ask for the same number
+// of listings, since one load asks for one number.
+func (a *API) fetchListingsOf(ctx context.Context, keys []userPage) []*dataloader.Result[[]listings.Listing] {
+	ids := make([]int64, len(keys))
+	for i, k := range keys {
+		ids[i] = k.userID
+	}
+	found := make(map[int64][]listings.Listing, len(keys))
+	for chunk := range slices.Chunk(ids, listings.MaxBatch) {
+		list, err := a.batchListings(ctx, chunk, keys[0].first)
+		if err != nil {
+			return failAll[userPage, []listings.Listing](keys, err)
+		}
+		for _, l := range list {
+			found[l.UserID] = append(found[l.UserID], l)
+		}
+	}
+	out := make([]*dataloader.Result[[]listings.Listing], len(keys))
+	for i, k := range keys {
+		out[i] = &dataloader.Result[[]listings.Listing]{Data: found[k.userID]}
+	}
+	return out
+}
+
+// batchListings asks for the listings of many users at once or, where the
+// backend cannot, of one after the other, several at a time.
+func (a *API) batchListings(ctx context.Context, userIDs []int64, first int64) ([]listings.Listing, error) {
+	if a.listingsBatch.worthAsking() {
+		found, err := a.listings.NewestOf(ctx, userIDs, first)
+		if err == nil && areNewestOf(userIDs, first, found) {
+			return found, nil
+		}
+		if err != nil && !missing(err) {
+			return nil, err
+		}
+		a.listingsBatch.markMissing()
+	}
+	lists := make([][]listings.Listing, len(userIDs))
+	err := each(ctx, userIDs, func(ctx context.Context, i int, id int64) (err error) {
+		lists[i], err = a.Listings(ctx, page.Page{Num: 1, Size: first}, id)
+		return err
+	})
+	return slices.Concat(lists...), err
+}
+
+// areNewestOf is false when a backend took a batch for some other question.
+func areNewestOf(userIDs []int64, first int64, found []listings.Listing) bool {
+	left := make(map[int64]int64, len(userIDs))
+	for _, id := range userIDs {
+		left[id] = first
+	}
+	for i := range found {
+		left[found[i].UserID]--
+		if left[found[i].UserID] < 0 {
+			return false
+		}
+	}
+	return true
+}

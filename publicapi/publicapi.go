@@ -1,0 +1,80 @@
+// Package publicapi is the core of the public layer: what may be asked, at
+// what size, which backend answers, and what is done when one does not. Both
+// doors, packages rest and graph, call it, so they cannot drift apart; it
+// calls the services through the clients of backend/listings and
+// backend/users, over HTTP and nothing else.
+//
+// Any implementation of the documented backend routes will do. Where one of
+// our own additions is missing, the core falls back to documented routes, or
+// says that the question is not supported; it never guesses.
+package publicapi
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/veranda-go/veranda/backend/listings"
+	"github.com/veranda-go/veranda/backend/users"
+	"github.com/veranda-go/veranda/internal/fault"
+)
+
+// API answers the public layer's questions. Make it with New.
+type API struct {
+	listings *listings.Client
+	users    *users.Client
+	// maxPageSize is in rows.
+	maxPageSize int64
+
+	usersBatch    route // GET /users/batch
+	listingsBatch route // GET /listings/batch
+	listingByID   route // GET /listings/{id}
+}
+
+// New is a core over two backends. No page is larger than maxPageSize rows.
+func New(l *listings.Client, u *users.Client, maxPageSize int64) *API {
+	return &API{listings: l, users: u, maxPageSize: maxPageSize}
+}
+
+// MaxPageSize is the largest page in rows.
+func (a *API) MaxPageSize() int64 { return a.maxPageSize }
+
+// Ready tells whether both backends answer.
+func (a *API) Ready(ctx context.Context) error {
+	failed := make(chan error, 2)
+	go func() { failed <- documented(a.listings.Ping(ctx), "listing service") }()
+	go func() { failed <- documented(a.users.Ping(ctx), "user service") }()
+	return errors.Join(<-failed, <-failed)
+}
+
+// documented judges the failure of a documented route. Every implementation
+// has those, so "no such route" can only mean that something else answers at
+// the service's address.
+func documented(err error, service string) error {
+	if err == nil {
+		return nil
+	}
+	switch fault.KindOf(err) {
+	case fault.NotFound, fault.Unsupported:
+		return fault.Wrap(fault.Unavailable, service+" unavailable", err)
+	}
+	return err
+}
+
+// missing tells whether a failure of a route of our own means that the
+// backend does not have it. A backend that knows only /users/{id} takes
+// /users/batch for an id, and finds it malformed or not there.
+func missing(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.NotFound, fault.Unsupported, fault.Invalid:
+		return true
+	}
+	return false
+}
+
+// fanOut is how many documented calls stand in for one batch at a time.
+const fanOut = 16
+
+// recheck is how long a route that was missing stays unasked. A backend that
+// is upgraded is noticed after this at the latest.
+const recheck = 5 * time.Second

@@ -1,0 +1,132 @@
+package publicapi
+
+import (
+	"context"
+	"slices"
+
+	"github.com/graph-gophers/dataloader/v7"
+
+	"github.com/veranda-go/veranda/backend/listings"
+	"github.com/veranda-go/veranda/backend/users"
+	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/page"
+)
+
+const userService = "user service"
+
+// Users returns a page of users, newest first.
+func (a *API) Users(ctx context.Context, pg page.Page) ([]users.User, error) {
+	if err := fault.Check(pg.Problems(a.maxPageSize)); err != nil {
+		return nil, err
+	}
+	if _, ok := pg.Offset(); !ok {
+		return nil, nil // not every backend takes care of its arithmetic
+	}
+	found, err := a.users.List(ctx, pg)
+	return found, documented(err, userService)
+}
+
+// User returns a user by id, nil if there is none.
+func (a *API) User(ctx context.Context, id int64) (*users.User, error) {
+	u, err := a.users.Get(ctx, id)
+	switch {
+	case err == nil:
+		return &u, nil
+	case fault.KindOf(err) == fault.NotFound:
+		return nil, nil
+	}
+	return nil, documented(err, userService)
+}
+
+// CreateUser creates a user.
+func (a *API) CreateUser(ctx context.Context, d users.Draft) (users.User, error) {
+	if err := fault.Check(d.Problems()); err != nil {
+		return users.User{}, err
+	}
+	u, err := a.users.Create(ctx, d)
+	return u, documented(err, userService)
+}
+
+// Owners returns the user of each listing, in their order, from at most one
+// backend call. A user who does not exist is nil without an error.
+func (a *API) Owners(ctx context.Context, list []*listings.Listing) ([]*users.User, []error) {
+	ids := make([]int64, len(list))
+	for i, l := range list {
+		ids[i] = l.UserID
+	}
+	return loadersOf(ctx).users.load(ctx, ids)
+}
+
+// fetchUsers is the loader's batch: the users of distinct ids.
+func (a *API) fetchUsers(ctx context.Context, ids []int64) []*dataloader.Result[*users.User] {
+	found := make(map[int64]*users.User, len(ids))
+	// A backend may hold listings with ids that no user can have. Asking for
+	// one would get the whole batch refused.
+	valid := make([]int64, 0, len(ids))
+	for _, id := range ids {
+		if id > 0 {
+			valid = append(valid, id)
+		}
+	}
+	for chunk := range slices.Chunk(valid, users.MaxBatch) {
+		list, err := a.batchUsers(ctx, chunk)
+		if err != nil {
+			return failAll[int64, *users.User](ids, ownerFailure(err))
+		}
+		for i := range list {
+			found[list[i].ID] = &list[i]
+		}
+	}
+	out := make([]*dataloader.Result[*users.User], len(ids))
+	for i, id := range ids {
+		out[i] = &dataloader.Result[*users.User]{Data: found[id]}
+	}
+	return out
+}
+
+// ownerFailure is what is shown beside listings whose users could not be had:
+// late or not at all is the same to who reads the listings.
+func ownerFailure(err error) error {
+	if k := fault.KindOf(err); k == fault.Timeout || k == fault.Invalid {
+		return fault.Wrap(fault.Unavailable, userService+" unavailable", err)
+	}
+	return err
+}
+
+// batchUsers asks for many users at once or, where the backend cannot, for
+// one after the other, several at a time.
+func (a *API) batchUsers(ctx context.Context, ids []int64) ([]users.User, error) {
+	if a.usersBatch.worthAsking() {
+		found, err := a.users.Batch(ctx, ids)
+		if err == nil && isAnswerTo(ids, found) {
+			return found, nil
+		}
+		if err != nil && !missing(err) {
+			return nil, err
+		}
+		a.usersBatch.markMissing()
+	}
+	found := make([]users.User, len(ids))
+	err := each(ctx, ids, func(ctx context.Context, i int, id int64) error {
+		u, err := a.User(ctx, id)
+		if err == nil && u != nil {
+			found[i] = *u
+		}
+		return err
+	})
+	return slices.DeleteFunc(found, func(u users.User) bool { return u.ID == 0 }), err
+}
+
+// isAnswerTo is false when a backend took a batch for some other question.
+func isAnswerTo(ids []int64, found []users.User) bool {
+	asked := make(map[int64]struct{}, len(ids))
+	for _, id := range ids {
+		asked[id] = struct{}{}
+	}
+	for i := range found {
+		if _, ok := asked[found[i].ID]; !ok {
+			return false
+		}
+	}
+	return true
+}
