@@ -73,14 +73,16 @@ func connect(path string, flags sqlite.OpenFlags) (*sqlite.Conn, error) {
 	// The timeout comes first: switching to WAL takes a lock, and another
 	// process may be doing the same.
 	c.SetBusyTimeout(busyTimeout)
-	pragmas := "PRAGMA foreign_keys = ON; PRAGMA cache_size = -16000;"
+	pragmas := []string{"foreign_keys = ON", "cache_size = -16000"}
 	if flags&sqlite.OpenReadOnly == 0 {
 		// In WAL mode only FULL waits for the disk at each commit; NORMAL
 		// would lose acknowledged rows in a power cut.
-		pragmas += "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+		pragmas = append(pragmas, "journal_mode = WAL", "synchronous = FULL")
 	}
-	if err := sqlitex.ExecuteScript(c, pragmas, nil); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot prepare %s: %w", path, err), c.Close())
+	for _, p := range pragmas {
+		if err := sqlitex.ExecuteTransient(c, "PRAGMA "+p, nil); err != nil {
+			return nil, errors.Join(fmt.Errorf("cannot prepare %s: %w", path, err), c.Close())
+		}
 	}
 	return c, nil
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -122,8 +123,9 @@ func AppendList[T any](b []byte, list []T, appendTo func(*T, []byte) []byte) []b
 	return append(b, ']')
 }
 
-// methods are those that a router of ours may know, for the Allow header.
-var methods = []string{"GET", "HEAD", "POST"}
+// methods are those that a router of ours may know, for the Allow header. HEAD
+// goes with GET.
+var methods = []string{"GET", "POST"}
 
 // NewRouter is a chi router whose 404 and 405 carry the failure envelope.
 // Every GET route also answers HEAD.
@@ -134,14 +136,16 @@ func NewRouter() *chi.Mux {
 		writeFailure(w, http.StatusNotFound, []string{"no such route"})
 	})
 	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
+		var allowed []string
 		for _, m := range methods {
 			if r.Match(chi.NewRouteContext(), m, req.URL.Path) {
-				w.Header().Add("Allow", m)
-				if m == "GET" {
-					w.Header().Add("Allow", "HEAD")
-				}
+				allowed = append(allowed, m)
+			}
+			if m == "GET" && len(allowed) > 0 {
+				allowed = append(allowed, "HEAD")
 			}
 		}
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		writeFailure(w, http.StatusMethodNotAllowed, []string{req.Method + " is not allowed here"})
 	})
 	return r
