@@ -8,12 +8,13 @@ package groupcommit
 
 import (
 	"context"
-	"errors"
 	"sync"
+
+	"github.com/veranda-go/veranda/internal/fault"
 )
 
 // ErrClosed is what Do returns after Close.
-var ErrClosed = errors.New("store is closed")
+var ErrClosed = fault.New(fault.Unavailable, "database is closed")
 
 // maxGroup bounds the requests in one transaction, and so the longest wait.
 const maxGroup = 1024
