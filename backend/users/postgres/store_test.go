@@ -1,0 +1,24 @@
+package postgres
+
+import (
+	"testing"
+	"time"
+
+	"github.com/veranda-go/veranda/backend/users"
+	"github.com/veranda-go/veranda/backend/users/userstest"
+	"github.com/veranda-go/veranda/internal/need"
+)
+
+func TestStore(t *testing.T) {
+	userstest.Store(t, func(t *testing.T) userstest.Open {
+		url := need.Postgres(t)
+		return func(now func() time.Time) (users.Store, error) {
+			s, err := Open(t.Context(), url)
+			if err != nil {
+				return nil, err
+			}
+			s.(*Store).now = now
+			return s, nil
+		}
+	})
+}

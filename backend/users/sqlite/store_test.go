@@ -1,0 +1,150 @@
+package sqlite
+
+import (
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"github.com/veranda-go/veranda/backend/users"
+	"github.com/veranda-go/veranda/backend/users/userstest"
+	"github.com/veranda-go/veranda/internal/litedb"
+)
+
+func TestStore(t *testing.T) {
+	userstest.Store(t, func(t *testing.T) userstest.Open {
+		// The folder does not exist yet: a first start makes it.
+		path := filepath.Join(t.TempDir(), "data", "users.db")
+		return func(now func() time.Time) (users.Store, error) {
+			s, err := Open(t.Context(), path)
+			if err != nil {
+				return nil, err
+			}
+			s.(*Store).now = now
+			return s, nil
+		}
+	})
+}
+
+// TestPlans asks SQLite how it runs each statement that the store's methods
+// prepare: none may look at every row, and none may sort more rows than it
+// answers with.
+func TestPlans(t *testing.T) {
+	opened, err := Open(t.Context(), filepath.Join(t.TempDir(), "users.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	s := opened.(*Store)
+	for _, call := range []struct {
+		name string
+		run  func() error
+		// sorts says that rows are sorted which the limit has already bounded.
+		sorts bool
+	}{
+		{"create", func() error {
+			_, err := s.Create(t.Context(), users.Draft{Name: "A"})
+			return err
+		}, false},
+		{"get", func() error {
+			_, err := s.Get(t.Context(), 1)
+			return err
+		}, false},
+		{"list", func() error {
+			_, err := s.List(t.Context(), users.Query{Limit: 10})
+			return err
+		}, false},
+		{"batch", func() error {
+			_, err := s.Batch(t.Context(), []int64{1, 2})
+			return err
+		}, true},
+	} {
+		t.Run(call.name, func(t *testing.T) {
+			before := statements(t, s)
+			if err := call.run(); err != nil {
+				t.Fatal(err)
+			}
+			checked := 0
+			for text := range statements(t, s) {
+				if before[text] || !strings.HasPrefix(text, "SELECT") && !strings.HasPrefix(text, "INSERT") {
+					continue
+				}
+				checked++
+				for _, step := range plan(t, s, text) {
+					switch {
+					case strings.Contains(step, "VIRTUAL TABLE"): // the ids asked for
+					case strings.HasPrefix(step, "SCAN") && !(strings.Contains(step, "USING INDEX") && strings.Contains(text, "LIMIT ?")),
+						strings.Contains(step, "TEMP B-TREE") && !call.sorts:
+						t.Errorf("%s\n%s", step, text)
+					}
+				}
+			}
+			if checked == 0 {
+				t.Error("no statement found: is it prepared elsewhere?")
+			}
+		})
+	}
+}
+
+// connections runs f with each connection of the store.
+func connections(t *testing.T, s *Store, f func(*sqlite.Conn) error) {
+	t.Helper()
+	if err := s.db.Write(f); err != nil {
+		t.Fatal(err)
+	}
+	// The pool hands its connections out in turn.
+	for seen := map[*sqlite.Conn]bool{}; ; {
+		again := false
+		err := s.db.Read(t.Context(), func(c *sqlite.Conn) error {
+			if again = seen[c]; again {
+				return nil
+			}
+			seen[c] = true
+			return f(c)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again {
+			return
+		}
+	}
+}
+
+// statements are the texts that the store's connections have prepared. The
+// driver keeps them by their text but shows them to nobody.
+func statements(t *testing.T, s *Store) map[string]bool {
+	t.Helper()
+	texts := map[string]bool{}
+	connections(t, s, func(c *sqlite.Conn) error {
+		cache := reflect.ValueOf(c).Elem().FieldByName("stmts")
+		if cache.Kind() != reflect.Map {
+			return fmt.Errorf("the driver keeps its statements elsewhere now")
+		}
+		for _, text := range cache.MapKeys() {
+			texts[text.String()] = true
+		}
+		return nil
+	})
+	return texts
+}
+
+// plan is how SQLite would run a statement, a line for each step.
+func plan(t *testing.T, s *Store, text string) []string {
+	t.Helper()
+	var steps []string
+	err := s.db.Write(func(c *sqlite.Conn) error {
+		return litedb.Rows(c, "EXPLAIN QUERY PLAN "+text, nil, func(row *sqlite.Stmt) {
+			steps = append(steps, row.ColumnText(3))
+		})
+	})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	t.Log(text, "\n", strings.Join(steps, "\n "))
+	return steps
+}

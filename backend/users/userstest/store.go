@@ -1,0 +1,542 @@
+// Package userstest holds the tests that every [users.Store] must pass.
+// The tests of the folders sqlite and postgres run it, each over its own
+// database.
+package userstest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/veranda-go/veranda/backend/users"
+	"github.com/veranda-go/veranda/internal/fault"
+)
+
+// Open opens one database, again at each call, with now as its clock. It may
+// be called from many goroutines at once.
+type Open func(now func() time.Time) (users.Store, error)
+
+// Store runs the suite. newDatabase makes an empty database, without a schema
+// in it, and returns what opens it.
+func Store(t *testing.T, newDatabase func(t *testing.T) Open) {
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T, d database)
+	}{
+		{"empty", testEmpty},
+		{"create", testCreate},
+		{"clock set back", testClockSetBack},
+		{"ties", testTies},
+		{"paging", testPaging},
+		{"get", testGet},
+		{"batch", testBatch},
+		{"many writers", testManyWriters},
+		{"cancelled", testCancelled},
+		{"close", testClose},
+		{"close under load", testCloseUnderLoad},
+		{"reopen", testReopen},
+		{"open at once", testOpenAtOnce},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			test.run(t, database{newDatabase(t)})
+		})
+	}
+}
+
+// database is one database of one test.
+type database struct {
+	open Open
+}
+
+// store opens the database until the end of the test.
+func (d database) store(t *testing.T, now func() time.Time) users.Store {
+	t.Helper()
+	s, err := d.open(now)
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+// noon is when the clocks of these tests start: with nanoseconds, so that a
+// store that rounds up is noticed.
+var noon = time.Date(2023, 2, 8, 12, 0, 0, 123_456_999, time.UTC)
+
+// still is a clock that stands: all rows tie.
+func still() time.Time { return noon }
+
+// ticking is a clock that steps at each call. It is for one store only.
+func ticking(step time.Duration) func() time.Time {
+	next := noon
+	return func() time.Time {
+		now := next
+		next = next.Add(step)
+		return now
+	}
+}
+
+func create(t *testing.T, s users.Store, d users.Draft) users.User {
+	t.Helper()
+	u, err := s.Create(t.Context(), d)
+	if err != nil {
+		t.Fatalf("create %+v: %v", d, err)
+	}
+	return u
+}
+
+func list(t *testing.T, s users.Store, q users.Query) []users.User {
+	t.Helper()
+	found, err := s.List(t.Context(), q)
+	if err != nil {
+		t.Fatalf("list %+v: %v", q, err)
+	}
+	return found
+}
+
+// newestFirst sorts rows as a list must show them.
+func newestFirst(rows []users.User) []users.User {
+	rows = slices.Clone(rows)
+	slices.SortFunc(rows, func(a, b users.User) int {
+		return cmp.Or(cmp.Compare(b.CreatedAt, a.CreatedAt), cmp.Compare(b.ID, a.ID))
+	})
+	return rows
+}
+
+// same compares rows with rows; nil is an empty list too.
+func same(t *testing.T, what string, got, want []users.User) {
+	t.Helper()
+	if len(got) == 0 && len(want) == 0 || slices.Equal(got, want) {
+		return
+	}
+	t.Errorf("%s:\n got %v\nwant %v", what, brief(got), brief(want))
+}
+
+// brief is rows as text that a person can compare.
+func brief(rows []users.User) []string {
+	out := make([]string, len(rows))
+	for i, u := range rows {
+		out[i] = fmt.Sprintf("%d:%.20q@%d", u.ID, u.Name, u.CreatedAt)
+	}
+	return out
+}
+
+func testEmpty(t *testing.T, d database) {
+	s := d.store(t, still)
+	same(t, "all", list(t, s, users.Query{Limit: 10}), nil)
+	for _, ids := range [][]int64{nil, {}, {1}, {1, 2, 1}} {
+		found, err := s.Batch(t.Context(), ids)
+		if err != nil {
+			t.Errorf("batch %v: %v", ids, err)
+		}
+		same(t, fmt.Sprint("batch ", ids), found, nil)
+	}
+	if err := s.Ping(t.Context()); err != nil {
+		t.Errorf("ping: %v", err)
+	}
+}
+
+func testCreate(t *testing.T, d database) {
+	s := d.store(t, ticking(time.Microsecond))
+	for i, name := range []string{
+		"Suresh Subramaniam",
+		"Suresh Subramaniam", // two people may share a name
+		"a",
+		"A",
+		" spaces  within and around ",
+		"line\nbreak\ttab\r\n\u2028\x01\x7f",
+		"a&user_id=2",
+		"a=b%26c",
+		"50% + tax",
+		"名前",
+		"e\u0301 is not \u00e9", // one letter, two spellings: none is made the other
+		"\U0001F469\u200D\U0001F469\u200D\U0001F467 🏡",
+		"\ufeff\ufffd\uffff",
+		"\u202eright to left",
+		`"double", 'single' and \back\slash`,
+		"'); DROP TABLE users; --",
+		"$1 ? :name @name %s {}",
+		"NULL",
+		"0123",
+		strings.Repeat("𠮷", users.MaxName), // four bytes each
+	} {
+		made := create(t, s, users.Draft{Name: name})
+		// The clock steps by one microsecond: a store that rounds shows it.
+		at := noon.UnixMicro() + int64(i)
+		want := users.User{ID: made.ID, Name: name, CreatedAt: at, UpdatedAt: at}
+		if made != want {
+			t.Errorf("created %+v, want %+v", made, want)
+		}
+		if got, err := s.Get(t.Context(), made.ID); err != nil || got != want {
+			t.Errorf("get %d: %+v, %v, want %+v", made.ID, got, err, want)
+		}
+		same(t, "newest", list(t, s, users.Query{Limit: 1}), []users.User{want})
+		if got, err := s.Batch(t.Context(), []int64{made.ID}); err != nil {
+			t.Errorf("batch of %d: %v", made.ID, err)
+		} else {
+			same(t, "batch", got, []users.User{want})
+		}
+	}
+}
+
+func testClockSetBack(t *testing.T, d database) {
+	s := d.store(t, ticking(-time.Hour))
+	var made []users.User
+	for range 5 {
+		made = append(made, create(t, s, users.Draft{Name: "A"}))
+	}
+	// Another process, whose clock is behind from the start.
+	other := d.store(t, func() time.Time { return noon.AddDate(-1, 0, 0) })
+	made = append(made, create(t, other, users.Draft{Name: "A"}))
+	inOrder(t, made)
+	slices.Reverse(made)
+	same(t, "list", list(t, s, users.Query{Limit: 10}), made)
+}
+
+// inOrder checks rows in the order of their creation.
+func inOrder(t *testing.T, made []users.User) {
+	t.Helper()
+	for i, u := range made {
+		if u.ID < 1 {
+			t.Errorf("id %d, want at least 1", u.ID)
+		}
+		if u.CreatedAt != u.UpdatedAt {
+			t.Errorf("id %d: created_at %d, but updated_at %d", u.ID, u.CreatedAt, u.UpdatedAt)
+		}
+		if i == 0 {
+			continue
+		}
+		if before := made[i-1]; u.ID <= before.ID || u.CreatedAt < before.CreatedAt {
+			t.Errorf("id %d at %d came after id %d at %d", u.ID, u.CreatedAt, before.ID, before.CreatedAt)
+		}
+	}
+}
+
+func testTies(t *testing.T, d database) {
+	s := d.store(t, still)
+	var made []users.User
+	for range 12 {
+		made = append(made, create(t, s, users.Draft{Name: "A"}))
+	}
+	inOrder(t, made)
+	slices.Reverse(made)
+	same(t, "all", list(t, s, users.Query{Limit: 20}), made)
+}
+
+// sample makes 30 rows, in runs that tie, and returns them as a list must show
+// them.
+func sample(t *testing.T, d database) (users.Store, []users.User) {
+	t.Helper()
+	calls := 0
+	s := d.store(t, func() time.Time {
+		calls++
+		return noon.Add(time.Duration(calls/4) * time.Second)
+	})
+	var made []users.User
+	for i := range 30 {
+		made = append(made, create(t, s, users.Draft{Name: fmt.Sprint("user ", i)}))
+	}
+	return s, newestFirst(made)
+}
+
+func testPaging(t *testing.T, d database) {
+	s, all := sample(t, d)
+	for _, size := range []int64{1, 3, 7, 10, 29, 30, 100} {
+		var got []users.User
+		for offset := int64(0); ; offset += size {
+			rows := list(t, s, users.Query{Offset: offset, Limit: size})
+			if len(rows) == 0 {
+				break
+			}
+			got = append(got, rows...)
+		}
+		same(t, fmt.Sprint("in pages of ", size), got, all)
+	}
+	for _, offset := range []int64{int64(len(all)), 1000, math.MaxInt64 - 100, math.MaxInt64} {
+		same(t, fmt.Sprint("from row ", offset), list(t, s, users.Query{Offset: offset, Limit: 100}), nil)
+	}
+}
+
+func testGet(t *testing.T, d database) {
+	s, all := sample(t, d)
+	for _, want := range all {
+		if got, err := s.Get(t.Context(), want.ID); err != nil || got != want {
+			t.Errorf("get %d: %+v, %v, want %+v", want.ID, got, err, want)
+		}
+	}
+	for _, id := range []int64{all[0].ID + 1, 0, -1, math.MaxInt64, math.MinInt64} {
+		got, err := s.Get(t.Context(), id)
+		if fault.KindOf(err) != fault.NotFound || err == nil {
+			t.Errorf("get %d: error %v, want not found", id, err)
+		}
+		if got != (users.User{}) {
+			t.Errorf("get %d: %+v beside the error", id, got)
+		}
+	}
+}
+
+func testBatch(t *testing.T, d database) {
+	s, all := sample(t, d)
+	byID := map[int64]users.User{}
+	for _, u := range all {
+		byID[u.ID] = u
+	}
+	first, last := all[len(all)-1].ID, all[0].ID
+	for _, test := range []struct {
+		ask  []int64
+		want []int64
+	}{
+		{[]int64{first}, []int64{first}},
+		{[]int64{first, last}, []int64{first, last}},
+		{[]int64{last, first}, []int64{last, first}},
+		{[]int64{last, last, first, last, first}, []int64{last, first}},
+		{[]int64{math.MaxInt64, last, last + 1, first, 0, -1, math.MinInt64}, []int64{last, first}},
+		{[]int64{last + 1}, nil},
+	} {
+		var want []users.User
+		for _, id := range test.want {
+			want = append(want, byID[id])
+		}
+		got, err := s.Batch(t.Context(), test.ask)
+		if err != nil {
+			t.Errorf("batch %v: %v", test.ask, err)
+		}
+		same(t, fmt.Sprint("batch ", test.ask), got, want)
+	}
+
+	// The largest batch that the service lets through, newest id first.
+	ids := make([]int64, users.MaxBatch)
+	for i := range ids {
+		ids[i] = last + 100 - int64(i)
+	}
+	got, err := s.Batch(t.Context(), ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "batch of 1000", got, all)
+}
+
+// testManyWriters lets two stores, as two processes would be, write to one
+// database while a third one reads.
+func testManyWriters(t *testing.T, d database) {
+	const writers, each = 8, 12
+	stores := []users.Store{d.store(t, time.Now), d.store(t, time.Now)}
+	reader := d.store(t, time.Now)
+
+	done := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		seen, highest := map[int64]bool{}, int64(0)
+		for last := false; !last; {
+			select {
+			case <-done:
+				last = true // look once more at the whole
+			default:
+			}
+			rows, err := reader.List(t.Context(), users.Query{Limit: 1000})
+			if err != nil {
+				t.Errorf("list: %v", err)
+				return
+			}
+			before := highest
+			for _, u := range rows {
+				if !seen[u.ID] && u.ID < before {
+					t.Errorf("id %d became visible after id %d", u.ID, before)
+				}
+				seen[u.ID] = true
+				highest = max(highest, u.ID)
+			}
+			if len(rows) < len(seen) {
+				t.Errorf("%d rows, after %d were seen", len(rows), len(seen))
+			}
+		}
+	})
+
+	var (
+		mu      sync.Mutex
+		made    []users.User
+		writing sync.WaitGroup
+	)
+	for w := range writers {
+		writing.Go(func() {
+			mine, others := stores[w%2], stores[1-w%2]
+			for i := range each {
+				draft := users.Draft{Name: fmt.Sprintf("user %d of writer %d", i, w)}
+				u, err := mine.Create(t.Context(), draft)
+				if err != nil {
+					t.Errorf("create: %v", err)
+					return
+				}
+				if u.Name != draft.Name {
+					t.Errorf("created %+v, asked for %+v", u, draft) // another writer's answer
+				}
+				if got, err := others.Get(t.Context(), u.ID); err != nil || got != u {
+					t.Errorf("the other store has %+v, %v, want %+v", got, err, u)
+				}
+				mu.Lock()
+				made = append(made, u)
+				mu.Unlock()
+			}
+		})
+	}
+	writing.Wait()
+	close(done)
+	watching.Wait()
+
+	if len(made) != writers*each {
+		t.Fatalf("%d creations of %d succeeded", len(made), writers*each)
+	}
+	slices.SortFunc(made, func(a, b users.User) int { return cmp.Compare(a.ID, b.ID) })
+	inOrder(t, made)
+	slices.Reverse(made)
+	same(t, "all rows", list(t, reader, users.Query{Limit: 1000}), made)
+}
+
+func testCancelled(t *testing.T, d database) {
+	s := d.store(t, still)
+	made := create(t, s, users.Draft{Name: "A"})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, err := range callAll(ctx, s) {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: error %v, want %v", name, err, context.Canceled)
+		}
+	}
+	late, cancelLate := context.WithDeadline(t.Context(), time.Unix(0, 0))
+	defer cancelLate()
+	for name, err := range callAll(late, s) {
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: error %v, want %v", name, err, context.DeadlineExceeded)
+		}
+	}
+	// One more creation, so that anything queued before it would be there too.
+	next := create(t, s, users.Draft{Name: "B"})
+	same(t, "rows", list(t, s, users.Query{Limit: 10}), []users.User{next, made})
+}
+
+// callAll calls every method that takes a context and gives their errors.
+func callAll(ctx context.Context, s users.Store) map[string]error {
+	errs := map[string]error{"ping": s.Ping(ctx)}
+	_, errs["create"] = s.Create(ctx, users.Draft{Name: "C"})
+	_, errs["get"] = s.Get(ctx, 1)
+	_, errs["list"] = s.List(ctx, users.Query{Limit: 10})
+	_, errs["deep list"] = s.List(ctx, users.Query{Offset: 1 << 40, Limit: 10})
+	_, errs["batch"] = s.Batch(ctx, []int64{1, 2})
+	return errs
+}
+
+func testClose(t *testing.T, d database) {
+	s, err := d.open(still)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := create(t, s, users.Draft{Name: "A"})
+	for range 2 {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+		for name, err := range callAll(t.Context(), s) {
+			// Unavailable, so that a caller is told to try again elsewhere.
+			if err == nil || fault.KindOf(err) != fault.Unavailable {
+				t.Errorf("%s after close: error %v, want unavailable", name, err)
+			}
+		}
+	}
+	same(t, "rows", list(t, d.store(t, still), users.Query{Limit: 10}), []users.User{made})
+}
+
+// testCloseUnderLoad closes a store while it writes: what was acknowledged is
+// there, what was refused is not.
+func testCloseUnderLoad(t *testing.T, d database) {
+	s, err := d.open(time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var (
+		mu      sync.Mutex
+		made    []users.User
+		writing sync.WaitGroup
+	)
+	begun := make(chan struct{}, 1)
+	for range 8 {
+		writing.Go(func() {
+			for {
+				u, err := s.Create(t.Context(), users.Draft{Name: "A"})
+				if err != nil {
+					if fault.KindOf(err) != fault.Unavailable {
+						t.Errorf("create during close: %v", err)
+					}
+					return
+				}
+				mu.Lock()
+				made = append(made, u)
+				mu.Unlock()
+				select {
+				case begun <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}
+	<-begun
+	if err := s.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	writing.Wait()
+	same(t, "rows", list(t, d.store(t, still), users.Query{Limit: math.MaxInt32}), newestFirst(made))
+}
+
+func testReopen(t *testing.T, d database) {
+	var made []users.User
+	for range 3 {
+		s, err := d.open(time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made = append(made, create(t, s, users.Draft{Name: "A"}))
+		inOrder(t, made)
+		same(t, "rows", list(t, s, users.Query{Limit: 10}), newestFirst(made))
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// testOpenAtOnce starts several services on a database without a schema.
+func testOpenAtOnce(t *testing.T, d database) {
+	const services = 4
+	stores := make([]users.Store, services)
+	errs := make([]error, services)
+	var opening sync.WaitGroup
+	for i := range services {
+		opening.Go(func() { stores[i], errs[i] = d.open(time.Now) })
+	}
+	opening.Wait()
+	var made []users.User
+	for i, s := range stores {
+		if errs[i] != nil {
+			t.Errorf("open: %v", errs[i])
+			continue
+		}
+		defer s.Close()
+		made = append(made, create(t, s, users.Draft{Name: "A"}))
+	}
+	inOrder(t, made)
+	for _, s := range stores {
+		if s != nil {
+			same(t, "rows", list(t, s, users.Query{Limit: 10}), newestFirst(made))
+		}
+	}
+}
