@@ -1,0 +1,317 @@
+package floors
+
+import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/veranda-go/veranda"
+
+// house is every package of ours, the ground floor first. A package may import
+// only what its row names, and a row may name only rows above it in this
+// table, so the floors can be counted and nothing imports its neighbour.
+// Names may hold a * as in path.Match.
+var house = []room{
+	{name: "internal/fault", why: "everything may fail, so this stands on nothing"},
+	{name: "internal/groupcommit", may: "internal/fault", why: "knows functions, not databases"},
+	{name: "internal/migrate", why: "knows texts, not databases"},
+	{name: "internal/page", may: "internal/fault"},
+	{name: "internal/wire", may: "internal/fault internal/page", why: "the HTTP dress, for whatever is asked"},
+	{name: "internal/server", may: "internal/fault internal/wire", why: "listens and drains, for whatever is served"},
+	{name: "internal/litedb", may: "internal/fault internal/migrate", why: "a file and its connections, no table"},
+	{name: "internal/pgdb", may: "internal/fault internal/migrate", why: "a pool and its schema, no table"},
+
+	{name: "backend/listings", may: "internal/fault internal/page internal/wire",
+		why: "one service's rules and both ends of its routes; it never sees the other service or a database"},
+	{name: "backend/users", may: "internal/fault internal/page internal/wire", why: "as backend/listings"},
+	{name: "backend/listings/sqlite", may: "backend/listings internal/fault internal/groupcommit internal/litedb",
+		why: "a service's SQL; the two services' tables never join"},
+	{name: "backend/users/sqlite", may: "backend/users internal/fault internal/groupcommit internal/litedb"},
+	{name: "backend/listings/postgres", may: "backend/listings internal/fault internal/groupcommit internal/pgdb"},
+	{name: "backend/users/postgres", may: "backend/users internal/fault internal/groupcommit internal/pgdb"},
+	{name: "backend/listings/listingstest", tests: true, may: "backend/listings backend/listings/sqlite internal/fault internal/page internal/wire",
+		why: "the promises of a store, kept by each"},
+	{name: "backend/users/userstest", tests: true, may: "backend/users backend/users/sqlite internal/fault internal/page internal/wire",
+		why: "as listingstest"},
+
+	{name: "publicapi", may: "backend/listings backend/users internal/fault internal/page",
+		why: "the core reaches the services through their clients alone: no HTTP, no SQL, no door"},
+	{name: "graph/scalar", may: "backend/listings internal/fault internal/wire"},
+	{name: "graph/generated", may: "backend/listings backend/users graph/scalar",
+		why: "generated; the types that gqlgen.yml binds"},
+	{name: "graph", may: "backend/listings backend/users graph/generated graph/scalar internal/fault internal/page internal/wire publicapi",
+		why: "a door knows the core and never the other door"},
+	{name: "rest", may: "backend/listings backend/users internal/fault internal/page internal/wire publicapi", why: "as graph"},
+	{name: "playground", why: "files, and nothing of what they ask for"},
+	{name: "internal/seed", may: "internal/fault internal/wire", why: "a client like any other, which knows the public routes and nothing behind them"},
+
+	{name: "cmd/veranda", may: "backend/* backend/*/sqlite backend/*/postgres graph rest playground publicapi internal/fault internal/page internal/seed internal/server internal/wire",
+		why: "wiring: the one place that knows all services, stores and doors"},
+
+	{name: "internal/need", tests: true, why: "installs what tests need"},
+	{name: "internal/floors", tests: true},
+	{name: ".", why: "tools.go, never compiled"},
+}
+
+// outside is every module of others that is imported, and by whom. Test files
+// are free to import any of them.
+var outside = []guest{
+	{"github.com/go-chi/chi/v5", "internal/wire internal/server backend/listings backend/users rest", "routes"},
+	{"github.com/go-json-experiment/json", "internal/wire internal/seed", "strict JSON; services read it through wire.Params"},
+	{"github.com/graph-gophers/dataloader/v7", "publicapi", "batches are the core's affair"},
+	{"github.com/99designs/gqlgen", "graph graph/generated graph/scalar .", "only the GraphQL door knows its engine"},
+	{"github.com/vektah/gqlparser/v2", "graph graph/generated", "as gqlgen"},
+	{"zombiezen.com/go/sqlite", "internal/litedb backend/*/sqlite", "driver and SQL end at the store"},
+	{"github.com/jackc/pgx/v5", "internal/pgdb backend/*/postgres internal/need", "as sqlite"},
+	{"golang.org/x/term", "cmd/veranda", "terminals"},
+	{"golang.org/x/vuln", ".", "a tool"},
+	{"honnef.co/go/tools", ".", "a tool"},
+	{"github.com/chromedp/chromedp", "", "drives the browser of tests"},
+
+	// From the standard library, what has one place.
+	{"flag", "cmd/veranda", "settings are read in one place"},
+	{"os/signal", "cmd/veranda", "the program handles signals, packages get contexts"},
+	{"database/sql", "", "costs twice as much as the driver: docs/decisions/0002-sqlite-driver.md"},
+	{"testing", "internal/need backend/*/*test", "not linked into the binary"},
+	{"unsafe", "", "nothing here is worth it"},
+	{"C", "", "the binary is static"},
+}
+
+// room is a package of ours.
+type room struct {
+	name  string
+	may   string // what of ours it may import, names apart by spaces
+	tests bool   // only test files, and other rooms for tests, may import it
+	why   string
+}
+
+// guest is a package or a module of others.
+type guest struct {
+	path string
+	by   string // the rooms that may import it, names apart by spaces
+	why  string
+}
+
+const advice = "\n\tThe table is in internal/floors/floors_test.go, the reasons are in docs/decisions/0001-house.md."
+
+func TestEveryImportIsInTheTable(t *testing.T) {
+	for _, f := range goFiles(t) {
+		r := roomOf(f.dir)
+		if r == nil {
+			t.Errorf("%s: no row for package %s: add one that names what of ours it may import, and say why%s", f.name, f.dir, advice)
+			continue
+		}
+		for _, imported := range f.imports {
+			if ours, ok := inModule(imported); ok {
+				target := roomOf(ours)
+				switch {
+				case f.isTest: // the compiler already forbids circles
+				case target != nil && target.tests && !r.tests:
+					t.Errorf("%s imports %s, which is for tests: %s%s", f.name, ours, target.why, advice)
+				case !matches(r.may, ours):
+					t.Errorf("%s imports %s, which %s may not (%s): ask a package between the two, or change the table and say why%s",
+						f.name, ours, f.dir, orElse(r.why, "see its neighbours' rows"), advice)
+				}
+				continue
+			}
+			g := guestOf(imported)
+			switch {
+			case g == nil && strings.Contains(strings.Split(imported, "/")[0], "."):
+				t.Errorf("%s imports %s, which is no module that we know: add a row to outside, if it is worth what it costs%s", f.name, imported, advice)
+			case g == nil || f.isTest:
+			case !matches(g.by, f.dir):
+				t.Errorf("%s imports %s, which is only for %s: %s%s", f.name, imported, orElse(g.by, "tests"), g.why, advice)
+			}
+		}
+	}
+}
+
+func TestRowsNameOnlyFloorsBelow(t *testing.T) {
+	for i, r := range house {
+		for pattern := range strings.FieldsSeq(r.may) {
+			below := slices.ContainsFunc(house[:i], func(b room) bool { return matches(pattern, b.name) })
+			above := slices.ContainsFunc(house[i:], func(b room) bool { return matches(pattern, b.name) })
+			if !below || above {
+				t.Errorf("%s may import %s, which is not on a floor below it", r.name, pattern)
+			}
+		}
+	}
+}
+
+func TestNoRowIsLeftOver(t *testing.T) {
+	dirs := map[string]bool{}
+	for _, f := range goFiles(t) {
+		dirs[f.dir] = true
+	}
+	for _, r := range house {
+		if !dirs[r.name] && !strings.Contains(r.name, "*") {
+			t.Errorf("there is no package %s any more: drop its row%s", r.name, advice)
+		}
+	}
+}
+
+func TestEveryPackageSaysItsPart(t *testing.T) {
+	comments := map[string]string{}
+	for _, f := range goFiles(t) {
+		if _, ok := comments[f.dir]; !ok {
+			comments[f.dir] = ""
+		}
+		if f.comment != "" {
+			if comments[f.dir] != "" {
+				t.Errorf("%s: package %s has a second package comment", f.name, f.dir)
+			}
+			comments[f.dir] = f.comment
+		}
+	}
+	const enough = 60 // "Package x does y." says nothing that the name does not
+	for dir, comment := range comments {
+		if generated := dir == "graph/generated"; generated {
+			continue
+		}
+		if len(comment) < enough || !strings.HasPrefix(comment, "Package ") && !strings.HasPrefix(comment, "Command ") {
+			t.Errorf("package %s needs a comment that begins with Package or Command and says its part and its neighbours", dir)
+		}
+	}
+}
+
+// goFile is what a Go file says before its code begins.
+type goFile struct {
+	name, dir string // from the root of the repository, with slashes
+	isTest    bool
+	imports   []string
+	comment   string // of the package
+}
+
+// goFiles reads every Go file of the module, whatever system or tag it is for.
+// It does not ask "go list": what that reads, the test cache does not know of,
+// and would answer "ok (cached)" after a change.
+func goFiles(t *testing.T) []goFile {
+	t.Helper()
+	root := "../.."
+	var files []goFile
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		base := d.Name()
+		if d.IsDir() {
+			if name == root {
+				return nil
+			}
+			if strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") || base == "testdata" || base == "node_modules" || base == "data" {
+				return fs.SkipDir
+			}
+			if _, err := os.Stat(filepath.Join(name, "go.mod")); err == nil {
+				return fs.SkipDir // another module
+			}
+			return nil
+		}
+		if !strings.HasSuffix(base, ".go") || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") {
+			return nil
+		}
+		f, err := readGoFile(name)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		f.name = filepath.ToSlash(rel)
+		f.dir = path.Dir(f.name)
+		f.isTest = strings.HasSuffix(base, "_test.go")
+		files = append(files, f)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) < 20 {
+		t.Fatalf("found only %d Go files", len(files))
+	}
+	return files
+}
+
+func readGoFile(name string) (goFile, error) {
+	source, err := os.ReadFile(name)
+	if err != nil {
+		return goFile{}, err
+	}
+	parsed, err := parser.ParseFile(token.NewFileSet(), name, source, parser.ImportsOnly|parser.ParseComments)
+	if err != nil {
+		return goFile{}, fmt.Errorf("%s: %w", name, err)
+	}
+	var f goFile
+	for _, spec := range parsed.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			return goFile{}, fmt.Errorf("%s: %w", name, err)
+		}
+		f.imports = append(f.imports, imported)
+	}
+	if parsed.Doc != nil && !isBuildTag(parsed.Doc) {
+		f.comment = parsed.Doc.Text()
+	}
+	if bytes.HasPrefix(source, []byte("// Code generated ")) {
+		f.comment = ""
+	}
+	return f, nil
+}
+
+func isBuildTag(doc *ast.CommentGroup) bool { return strings.HasPrefix(doc.List[0].Text, "//go:build") }
+
+func roomOf(dir string) *room {
+	for i := range house {
+		if matches(house[i].name, dir) {
+			return &house[i]
+		}
+	}
+	return nil
+}
+
+func guestOf(imported string) *guest {
+	for i := range outside {
+		if p := outside[i].path; imported == p || strings.HasPrefix(imported, p+"/") {
+			return &outside[i]
+		}
+	}
+	return nil
+}
+
+// inModule gives the folder of a package of ours.
+func inModule(imported string) (dir string, ok bool) {
+	if imported == module {
+		return ".", true
+	}
+	return strings.CutPrefix(imported, module+"/")
+}
+
+// matches tells whether one of the patterns, apart by spaces, fits name.
+func matches(patterns, name string) bool {
+	for pattern := range strings.FieldsSeq(patterns) {
+		if ok, err := path.Match(pattern, name); err != nil {
+			panic(err)
+		} else if ok {
+			return true
+		}
+	}
+	return false
+}
+
+func orElse(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
