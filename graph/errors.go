@@ -26,35 +26,42 @@ var codes = [...]string{
 	fault.Unsupported: "UNSUPPORTED",
 }
 
-// present gives an error its public half. The cause of what is not the
-// caller's doing is logged here and nowhere else.
-func present(log *slog.Logger) graphql.ErrorPresenterFunc {
+// presentOne gives an error of gqlgen's engine its public half.
+func presentOne(log *slog.Logger) graphql.ErrorPresenterFunc {
 	return func(ctx context.Context, err error) *gqlerror.Error {
 		var g *gqlerror.Error
 		if errors.As(err, &g) && g.Err == nil {
-			return g // the parser's or validator's own, fit to show
+			return g // the validator's or our own, fit to show
+		}
+		path, full := graphql.GetPath(ctx), ast.Path(nil)
+		if g != nil {
+			full = g.Path
+		}
+		var field *ast.Field
+		if fc := graphql.GetFieldContext(ctx); fc != nil {
+			path, field = fc.Path(), fc.Field.Field
 		}
 		f := fault.From(err)
-		if f.Kind == fault.Internal {
-			log.ErrorContext(ctx, "field failed", "path", graphql.GetPath(ctx).String(), "err", err)
+		if len(full) > len(path) && f.Kind == fault.Invalid && f.Problems[0].Param == "" {
+			// An argument's value was refused while it was read: gqlgen goes on
+			// with the argument's path where the field's ends.
+			f = fault.Input(lastName(full), "%s", f.Problems[0].Text)
 		}
-		out := &gqlerror.Error{Path: graphql.GetPath(ctx), Extensions: map[string]any{"code": codes[f.Kind]}}
-		if g != nil && g.Path != nil {
-			out.Path = g.Path
+		all := present(ctx, log, path, field, f)
+		for _, more := range all[1:] {
+			graphql.AddError(ctx, more)
 		}
-		sentences := make([]string, len(f.Problems))
-		for i, p := range f.Problems {
-			p.Param = camel(p.Param)
-			sentences[i] = p.String()
-		}
-		out.Message = strings.Join(sentences, "; ")
-		if len(f.Problems) == 1 && f.Problems[0].Param == "" && f.Kind == fault.Invalid && len(out.Path) > 0 {
-			if name, ok := out.Path[len(out.Path)-1].(ast.PathName); ok {
-				out.Message = string(name) + ": " + out.Message
-			}
-		}
-		return out
+		return all[0]
 	}
+}
+
+func lastName(path ast.Path) string {
+	for i := len(path) - 1; i >= 0; i-- {
+		if name, ok := path[i].(ast.PathName); ok {
+			return string(name)
+		}
+	}
+	return ""
 }
 
 // camel spells a REST parameter as the schema does.
@@ -66,4 +73,39 @@ func camel(param string) string {
 		}
 	}
 	return strings.Join(words, "")
+}
+
+// present turns an error into what a client sees: one GraphQL error for
+// each problem of a fault, with its code and, for input, the argument's path.
+func present(ctx context.Context, log *slog.Logger, path ast.Path, f *ast.Field, err error) gqlerror.List {
+	fa := fault.From(err)
+	if fa.Kind == fault.Internal && !errors.Is(ctx.Err(), context.Canceled) {
+		log.ErrorContext(ctx, "field failed", "path", path.String(), "err", err)
+	}
+	list := make(gqlerror.List, 0, len(fa.Problems))
+	for _, p := range fa.Problems {
+		g := &gqlerror.Error{Path: path, Extensions: map[string]any{"code": codes[fa.Kind]}}
+		if f != nil && f.Position != nil {
+			g.Locations = []gqlerror.Location{{Line: f.Position.Line, Column: f.Position.Column}}
+		}
+		if p.Param != "" && fa.Kind == fault.Invalid {
+			p.Param = camel(p.Param)
+			g.Extensions["argument"] = argumentPath(f, p.Param)
+		}
+		g.Message = p.String()
+		list = append(list, g)
+	}
+	return list
+}
+
+// argumentPath is where an input stands among a field's arguments.
+func argumentPath(f *ast.Field, param string) []string {
+	if f != nil && f.Definition != nil && f.Definition.Arguments.ForName(param) == nil {
+		for _, container := range []string{"input", "filter"} {
+			if f.Definition.Arguments.ForName(container) != nil {
+				return []string{container, param}
+			}
+		}
+	}
+	return []string{param}
 }

@@ -104,6 +104,7 @@ func (c *Client) call(ctx context.Context, method, target, form string, out any)
 	if form != "" {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
+	countCall(ctx)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return c.unavailable(ctx, err)

@@ -1,0 +1,225 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/veranda-go/veranda/backend/listings"
+	"github.com/veranda-go/veranda/backend/users"
+	"github.com/veranda-go/veranda/graph/scalar"
+	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/page"
+	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/publicapi"
+)
+
+// The engine's table: every field of every type that a query can reach. A
+// test compares it with the schema.
+
+var objects = map[string]*object{
+	"Query": {name: "Query", fields: map[string]*field{
+		"listings": root("Listing", func(ctx context.Context, a *args) (any, error) {
+			pg, userID := a.page(), a.optionalID("userId")
+			if a.err != nil {
+				return nil, a.err
+			}
+			found, err := a.api.Listings(ctx, pg, userID)
+			return pointers(found), err
+		}),
+		"listing": root("Listing", func(ctx context.Context, a *args) (any, error) {
+			id := a.id("id")
+			if a.err != nil {
+				return nil, a.err
+			}
+			l, err := a.api.Listing(ctx, id)
+			return orNil(l), err
+		}),
+		"users": root("User", func(ctx context.Context, a *args) (any, error) {
+			pg := a.page()
+			if a.err != nil {
+				return nil, a.err
+			}
+			found, err := a.api.Users(ctx, pg)
+			return pointers(found), err
+		}),
+		"user": root("User", func(ctx context.Context, a *args) (any, error) {
+			id := a.id("id")
+			if a.err != nil {
+				return nil, a.err
+			}
+			u, err := a.api.User(ctx, id)
+			return orNil(u), err
+		}),
+	}},
+
+	"Listing": {name: "Listing", fields: map[string]*field{
+		"id": leaf(func(b []byte, l *listings.Listing) []byte { return appendID(b, l.ID) }),
+		"listingType": leaf(func(b []byte, l *listings.Listing) []byte {
+			return wire.AppendString(b, strings.ToUpper(string(l.Type)))
+		}),
+		"price":     leaf(func(b []byte, l *listings.Listing) []byte { return strconv.AppendInt(b, l.Price, 10) }),
+		"createdAt": leaf(func(b []byte, l *listings.Listing) []byte { return strconv.AppendInt(b, l.CreatedAt, 10) }),
+		"updatedAt": leaf(func(b []byte, l *listings.Listing) []byte { return strconv.AppendInt(b, l.UpdatedAt, 10) }),
+		"user": {types: []string{"User"}, fetch: func(ctx context.Context, parents []any, a *args) ([]any, []error) {
+			owners, errs := a.api.Owners(ctx, as[listings.Listing](parents))
+			return anyOf(owners), errs
+		}},
+	}},
+
+	"User": {name: "User", fields: map[string]*field{
+		"id":        leaf(func(b []byte, u *users.User) []byte { return appendID(b, u.ID) }),
+		"name":      leaf(func(b []byte, u *users.User) []byte { return wire.AppendString(b, u.Name) }),
+		"createdAt": leaf(func(b []byte, u *users.User) []byte { return strconv.AppendInt(b, u.CreatedAt, 10) }),
+		"updatedAt": leaf(func(b []byte, u *users.User) []byte { return strconv.AppendInt(b, u.UpdatedAt, 10) }),
+		"listings": {types: []string{"Listing"}, fetch: func(ctx context.Context, parents []any, a *args) ([]any, []error) {
+			first := a.integer("first")
+			if a.err != nil {
+				return make([]any, len(parents)), repeat(a.err, len(parents))
+			}
+			lists, errs := a.api.ListingsOf(ctx, as[users.User](parents), first)
+			values := make([]any, len(lists))
+			for i := range lists {
+				values[i] = pointers(lists[i])
+			}
+			return values, errs
+		}},
+	}},
+}
+
+// objectOf is the type of a value, for interfaces.
+func objectOf(v any) string {
+	switch v.(type) {
+	case *listings.Listing:
+		return "Listing"
+	case *users.User:
+		return "User"
+	}
+	panic(fmt.Sprintf("no object type for a %T", v))
+}
+
+// leaf is a field without fields of a *T.
+func leaf[T any](f func([]byte, *T) []byte) *field {
+	return &field{leaf: func(b []byte, parent any) []byte { return f(b, parent.(*T)) }}
+}
+
+// root is a field of Query, which has one parent.
+func root(of string, f func(context.Context, *args) (any, error)) *field {
+	return &field{types: []string{of}, fetch: func(ctx context.Context, _ []any, a *args) ([]any, []error) {
+		v, err := f(ctx, a)
+		if err != nil {
+			return []any{nil}, []error{err}
+		}
+		return []any{v}, nil
+	}}
+}
+
+// pointers makes a value of a list.
+func pointers[T any](list []T) any {
+	out := make([]any, len(list))
+	for i := range list {
+		out[i] = &list[i]
+	}
+	return out
+}
+
+// orNil makes a value of a pointer: a nil pointer in an any would not be nil.
+func orNil[T any](p *T) any {
+	if p == nil {
+		return nil
+	}
+	return p
+}
+
+func anyOf[T any](list []*T) []any {
+	out := make([]any, len(list))
+	for i, p := range list {
+		out[i] = orNil(p)
+	}
+	return out
+}
+
+func as[T any](parents []any) []*T {
+	out := make([]*T, len(parents))
+	for i, p := range parents {
+		out[i] = p.(*T)
+	}
+	return out
+}
+
+func appendID(b []byte, id int64) []byte {
+	return append(strconv.AppendInt(append(b, '"'), id, 10), '"')
+}
+
+// args reads a field's arguments. A getter that fails leaves its problem in
+// err and returns zero.
+type args struct {
+	api   *publicapi.API
+	field *ast.Field
+	vars  map[string]any
+	err   error
+}
+
+// get gives an argument as it came: a literal, a variable's value or the
+// default; nil if there is none.
+func (a *args) get(name string) any {
+	def := a.field.Definition.Arguments.ForName(name)
+	value := def.DefaultValue
+	if arg := a.field.Arguments.ForName(name); arg != nil {
+		if arg.Value.Kind != ast.Variable {
+			value = arg.Value
+		} else if v, given := a.vars[arg.Value.Raw]; given {
+			return v
+		}
+	}
+	if value == nil {
+		return nil
+	}
+	v, err := value.Value(a.vars)
+	if err != nil {
+		a.problem(name, err)
+	}
+	return v
+}
+
+// problem keeps what is wrong with an argument, whose name the error lacks.
+func (a *args) problem(name string, err error) {
+	f := fault.Input(name, "%s", fault.From(err).Problems[0].Text)
+	var before *fault.Fault
+	if errors.As(a.err, &before) {
+		f.Problems = append(before.Problems, f.Problems...)
+	}
+	a.err = f
+}
+
+func (a *args) integer(name string) int64 {
+	n, err := scalar.UnmarshalInt64(a.get(name))
+	if err != nil {
+		a.problem(name, err)
+	}
+	return n
+}
+
+func (a *args) id(name string) int64 {
+	n, err := scalar.UnmarshalID(a.get(name))
+	if err != nil {
+		a.problem(name, err)
+	}
+	return n
+}
+
+// optionalID is 0 when the argument is absent or null.
+func (a *args) optionalID(name string) int64 {
+	if a.get(name) == nil {
+		return 0
+	}
+	return a.id(name)
+}
+
+func (a *args) page() page.Page {
+	return page.Page{Num: a.integer("pageNum"), Size: a.integer("pageSize")}
+}

@@ -1,0 +1,168 @@
+package graph
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"github.com/veranda-go/veranda/internal/fault"
+)
+
+// What one document may hold and one operation may cost. The first group is
+// counted in the text before it is validated, since validation itself can be
+// made slow; the second is known before anything runs. Each refusal names the
+// limit and the actual value.
+const (
+	// maxTokens bounds the parser. The body's limit of 64 KiB bounds it too,
+	// but a token costs a hundred times its byte.
+	maxTokens = 4000
+	// maxOperations is per document; validation walks fragments once for each.
+	maxOperations = 10
+	// maxSelections are fields and fragment spreads as written.
+	maxSelections = 1000
+	maxAliases    = 50
+	maxDirectives = 50
+	// maxRepeats bounds the pairs of selections with one response name, which
+	// is what validation compares: 20,000 pairs are 200 selections of "id".
+	maxRepeats = 20_000
+	// maxValues are the values in arguments, lists and objects.
+	maxValues = 1000
+
+	// maxDepth counts fields from the root. GraphiQL's introspection needs 15.
+	maxDepth = 16
+	// maxFields are fields after fragments are put in their places.
+	maxFields = 2000
+	// maxRootFields are the fields of the operation itself.
+	maxRootFields = 10
+	// maxNodes are objects in the answer, if every page is full.
+	maxNodes = 25_000
+	// maxCalls are calls to the services: one for each root field and for each
+	// selected relation, whatever the size of pages.
+	maxCalls = 25
+
+	// maxErrors bounds how many mistakes of one document are told.
+	maxErrors = 10
+)
+
+// Codes for what is wrong with a document, beside those of errors.go.
+const (
+	codeParse      = "GRAPHQL_PARSE_FAILED"
+	codeValidation = "GRAPHQL_VALIDATION_FAILED"
+	codeTooComplex = "TOO_COMPLEX"
+)
+
+// overLimit refuses a document that passes a limit.
+func overLimit(limit string, max, actual int) *gqlerror.Error {
+	return &gqlerror.Error{
+		Message:    fmt.Sprintf("%s: %d, at most %d allowed", limit, actual, max),
+		Extensions: map[string]any{"code": codeTooComplex, "limit": limit, "max": max, "actual": actual},
+	}
+}
+
+// checkText counts what stands in a document, without following anything, in
+// one pass over it.
+func checkText(doc *ast.QueryDocument) *gqlerror.Error {
+	c := textCount{names: map[string]int{}}
+	for _, op := range doc.Operations {
+		c.addDirectives(op.Directives)
+		for _, v := range op.VariableDefinitions {
+			c.addDirectives(v.Directives)
+			c.addValue(v.DefaultValue)
+		}
+		c.add(op.SelectionSet)
+	}
+	for _, f := range doc.Fragments {
+		c.addDirectives(f.Directives)
+		c.add(f.SelectionSet)
+	}
+	if c.err != nil {
+		return c.err
+	}
+	repeats := 0
+	for _, n := range c.names {
+		repeats += n * (n - 1) / 2
+	}
+	for _, l := range []struct {
+		name        string
+		max, actual int
+	}{
+		{"operations", maxOperations, len(doc.Operations)},
+		{"selections", maxSelections, c.selections},
+		{"aliases", maxAliases, c.aliases},
+		{"directives", maxDirectives, c.directives},
+		{"values", maxValues, c.values},
+		{"repeated fields", maxRepeats, repeats},
+	} {
+		if l.actual > l.max {
+			return overLimit(l.name, l.max, l.actual)
+		}
+	}
+	return nil
+}
+
+type textCount struct {
+	selections, aliases, directives, values int
+	names                                   map[string]int
+	err                                     *gqlerror.Error
+}
+
+func (c *textCount) add(set ast.SelectionSet) {
+	c.selections += len(set)
+	for _, s := range set {
+		switch s := s.(type) {
+		case *ast.Field:
+			if s.Alias != s.Name {
+				c.aliases++
+			}
+			c.names[s.Alias]++
+			c.addDirectives(s.Directives)
+			for _, a := range s.Arguments {
+				c.addValue(a.Value)
+			}
+			c.add(s.SelectionSet)
+		case *ast.InlineFragment:
+			c.addDirectives(s.Directives)
+			c.add(s.SelectionSet)
+		case *ast.FragmentSpread:
+			c.addDirectives(s.Directives)
+		}
+	}
+}
+
+func (c *textCount) addDirectives(list ast.DirectiveList) {
+	c.directives += len(list)
+	for _, d := range list {
+		for _, a := range d.Arguments {
+			c.addValue(a.Value)
+		}
+	}
+}
+
+// addValue counts a literal and what is in it. Numbers that no type holds are
+// refused here, since gqlparser panics when it reads one as an argument.
+func (c *textCount) addValue(v *ast.Value) {
+	if v == nil {
+		return
+	}
+	c.values++
+	switch v.Kind {
+	case ast.IntValue:
+		if _, err := strconv.ParseInt(v.Raw, 10, 64); err != nil {
+			c.err = badLiteral(v, "must fit in 64 bits")
+		}
+	case ast.FloatValue:
+		if _, err := strconv.ParseFloat(v.Raw, 64); err != nil {
+			c.err = badLiteral(v, "must fit in a 64-bit floating-point number")
+		}
+	}
+	for _, child := range v.Children {
+		c.addValue(child.Value)
+	}
+}
+
+func badLiteral(v *ast.Value, rule string) *gqlerror.Error {
+	err := gqlerror.ErrorPosf(v.Position, "%s: %s", v.Raw, rule)
+	return coded(err, codes[fault.Invalid])
+}
