@@ -1,0 +1,79 @@
+# Every target does one thing. "make check" is all that a change must pass,
+# and what .ci/run and the GitHub workflow call.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+
+# In this order, the quick ones first. Each is a target below.
+CHECKS := text fmt modules generate lint build playground test-race vulnerabilities
+
+.PHONY: help
+help: ## show this help
+	@echo 'make TARGET, where TARGET is one of:'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##
+.PHONY: run
+run: ## start the whole system; data in ./data
+	go run ./cmd/veranda
+
+.PHONY: test
+test: ## run all tests, as README says
+	go test ./...
+
+.PHONY: image
+image: ## build the container image veranda
+	docker build -t veranda .
+
+.PHONY: clean
+clean: ## remove what was built (not ./data)
+	rm -rf bin playground/web/node_modules
+
+## What "make check" runs; each may be run alone.
+
+.PHONY: check
+check: ## run every check below, as CI does
+	@.ci/each $(CHECKS)
+
+.PHONY: text
+text: ## README's commands, links, no host or path of a machine
+	@.ci/text
+
+.PHONY: fmt
+fmt: ## Go files are formatted
+	@unformatted=$$(gofmt -s -l $$(git ls-files --cached --others --exclude-standard '*.go' | while read -r f; do [ -e "$$f" ] && echo "$$f"; done)); \
+	if [ -n "$$unformatted" ]; then echo "run gofmt -s -w on:"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: modules
+modules: ## go.mod and go.sum are complete, and the modules unchanged
+	go mod verify
+	go mod tidy -diff
+
+.PHONY: generate
+generate: ## rebuild graph/generated from schema.graphqls
+	go run github.com/99designs/gqlgen generate
+
+.PHONY: lint
+lint: ## go vet and staticcheck
+	go vet ./...
+	go run honnef.co/go/tools/cmd/staticcheck ./...
+
+.PHONY: build
+build: ## build bin/veranda, static, without cgo
+	CGO_ENABLED=0 go build -trimpath -o bin/veranda ./cmd/veranda
+	@if ldd bin/veranda >/dev/null 2>&1; then echo "bin/veranda is not static:"; ldd bin/veranda; exit 1; fi
+	@bin/veranda --help >/dev/null && ls -l bin/veranda
+
+.PHONY: playground
+playground: ## rebuild playground/dist from playground/web (needs Node 20.19 or newer)
+	cd playground/web && npm ci --no-audit --no-fund && npm run build
+
+.PHONY: test-race
+test-race: ## run all tests with the race detector, nothing skipped, and print the coverage
+	@mkdir -p bin
+	NO_SKIP=1 GOFLAGS="$$GOFLAGS -race -covermode=atomic -coverprofile=bin/coverage.out -coverpkg=$$(.ci/coverage packages)" go test ./...
+	@.ci/coverage report bin/coverage.out
+
+.PHONY: vulnerabilities
+vulnerabilities: ## ask the vulnerability databases, where they are in reach
+	@.ci/vulnerabilities
