@@ -31,7 +31,7 @@ type DB struct {
 	writer *sqlite.Conn
 
 	readers chan *sqlite.Conn
-	size    int
+	size    int // of readers, those that are in use too
 	closed  chan struct{}
 	once    sync.Once
 }
@@ -46,8 +46,8 @@ func Open(ctx context.Context, path string, migrations fs.FS) (*DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
-	db := &DB{closed: make(chan struct{}), size: max(4, 2*runtime.GOMAXPROCS(0))}
-	db.readers = make(chan *sqlite.Conn, db.size)
+	size := max(4, 2*runtime.GOMAXPROCS(0))
+	db := &DB{closed: make(chan struct{}), readers: make(chan *sqlite.Conn, size)}
 	var err error
 	if db.writer, err = connect(path, sqlite.OpenReadWrite|sqlite.OpenCreate); err != nil {
 		return nil, err
@@ -55,12 +55,13 @@ func Open(ctx context.Context, path string, migrations fs.FS) (*DB, error) {
 	if err := upgrade(ctx, db.writer, migrations); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.writer.Close())
 	}
-	for range db.size {
+	for range size {
 		c, err := connect(path, sqlite.OpenReadOnly)
 		if err != nil {
 			return nil, errors.Join(err, db.Close())
 		}
 		db.readers <- c
+		db.size++
 	}
 	return db, nil
 }
@@ -178,7 +179,7 @@ func (db *DB) Close() error {
 	var errs []error
 	db.once.Do(func() {
 		close(db.closed)
-		for len(errs) < db.size && cap(db.readers) > 0 {
+		for len(errs) < db.size {
 			select {
 			case c := <-db.readers:
 				errs = append(errs, c.Close())

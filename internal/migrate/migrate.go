@@ -4,6 +4,7 @@
 package migrate
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -13,8 +14,11 @@ import (
 // names; the first one leads to version 1.
 func Load(files fs.FS) ([]string, error) {
 	names, err := fs.Glob(files, "migrations/*.sql")
-	if err != nil || len(names) == 0 {
-		return nil, fmt.Errorf("no migrations found: %w", err)
+	if err != nil {
+		return nil, err
+	}
+	if len(names) == 0 {
+		return nil, errors.New("no migrations found")
 	}
 	slices.Sort(names)
 	texts := make([]string, len(names))
