@@ -2,6 +2,7 @@
 # and what .ci/run and the GitHub workflow call.
 
 SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
 # In this order, the quick ones first. Each is a target below.
@@ -71,7 +72,9 @@ playground: ## rebuild playground/dist from playground/web (needs Node 20.19 or 
 .PHONY: test-race
 test-race: ## run all tests with the race detector, nothing skipped, and print the coverage
 	@mkdir -p bin
-	NO_SKIP=1 GOFLAGS="$$GOFLAGS -race -covermode=atomic -coverprofile=bin/coverage.out -coverpkg=$$(.ci/coverage packages)" go test ./...
+	@export NO_SKIP=1 GOFLAGS="$${GOFLAGS-} -race -count=1 -covermode=atomic -coverprofile=bin/coverage.out -coverpkg=$$(.ci/coverage packages)"; \
+	echo 'NO_SKIP=1 go test ./...    # with -race and -cover in GOFLAGS'; \
+	go test ./... | sed -E '/^\tgithub.com\/.*\tcoverage: /d; s/\tcoverage: .*//'
 	@.ci/coverage report bin/coverage.out
 
 .PHONY: vulnerabilities
