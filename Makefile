@@ -28,7 +28,7 @@ image: ## build the container image veranda
 
 .PHONY: clean
 clean: ## remove what was built (not ./data)
-	rm -rf bin playground/web/node_modules
+	rm -rf bin playground/web/node_modules clients/node_modules
 
 ## What "make check" runs; each may be run alone.
 
