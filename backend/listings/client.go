@@ -45,17 +45,98 @@ func (c *Client) NewestOf(ctx context.Context, userIDs []int64, size int64) ([]L
 }
 
 func (c *Client) list(ctx context.Context, path, query string) ([]Listing, error) {
-	var answer struct {
-		Result   bool       `json:"result"`
-		Listings *[]Listing `json:"listings"`
-	}
-	if err := c.wire.Get(ctx, path, query, &answer); err != nil {
+	answer, err := c.ask(ctx, path, query)
+	if err != nil {
 		return nil, err
 	}
-	if !answer.Result || answer.Listings == nil {
-		return nil, errShape
-	}
 	return *answer.Listings, nil
+}
+
+// Find asks GET /listings with our parameters. more tells whether there are
+// rows beyond the found ones, in the direction of travel. q.Offset is a
+// multiple of q.Limit. Unsupported where the service knows only the
+// documented parameters.
+func (c *Client) Find(ctx context.Context, q Query) (found []Listing, more bool, err error) {
+	text := q.append(nil)
+	if q.UserID != 0 {
+		text = strconv.AppendInt(append(text, "&user_id="...), q.UserID, 10)
+	}
+	if q.Offset > 0 {
+		text = strconv.AppendInt(append(text, "&page_num="...), q.Offset/q.Limit+1, 10)
+	}
+	answer, err := c.ask(ctx, "/listings", string(text))
+	if err != nil {
+		return nil, false, err
+	}
+	if answer.HasMore == nil { // our parameters were ignored
+		return nil, false, errShape
+	}
+	return *answer.Listings, *answer.HasMore, nil
+}
+
+// OfUsers asks our GET /listings/batch with all our parameters for a page of
+// q.Limit listings of each of at most MaxBatch users. moreOf are the users
+// with rows beyond theirs, in the direction of travel. q has no UserID and no
+// Offset. Unsupported as in Find.
+func (c *Client) OfUsers(ctx context.Context, userIDs []int64, q Query) (found []Listing, moreOf []int64, err error) {
+	text := wire.AppendIDs(append(q.append(nil), '&'), "user_id", userIDs)
+	answer, err := c.ask(ctx, "/listings/batch", string(text))
+	if err != nil {
+		return nil, nil, err
+	}
+	if answer.MoreOf == nil {
+		return nil, nil, errShape
+	}
+	return *answer.Listings, *answer.MoreOf, nil
+}
+
+// append appends all of q but the users and the offset as a query string. The
+// order is always there, so the answer says more than a documented one.
+func (q *Query) append(b []byte) []byte {
+	b = append(append(b, "order="...), q.Order.String()...)
+	b = strconv.AppendInt(append(b, "&page_size="...), q.Limit, 10)
+	if q.Type != "" {
+		b = append(append(b, "&listing_type="...), url.QueryEscape(string(q.Type))...)
+	}
+	for _, n := range []struct {
+		name  string
+		value int64
+	}{
+		{"min_price", q.MinPrice}, {"max_price", q.MaxPrice},
+		{"created_from", q.CreatedFrom}, {"created_before", q.CreatedBefore},
+	} {
+		if n.value != 0 {
+			b = append(append(append(b, '&'), n.name...), '=')
+			b = strconv.AppendInt(b, n.value, 10)
+		}
+	}
+	if q.After != nil {
+		b = append(append(b, "&after="...), q.After.String()...)
+	}
+	if q.Before != nil {
+		b = append(append(b, "&before="...), q.Before.String()...)
+	}
+	return b
+}
+
+// many is the envelope of several listings. What a service does not say is
+// nil.
+type many struct {
+	Result   bool       `json:"result"`
+	Listings *[]Listing `json:"listings"`
+	HasMore  *bool      `json:"has_more"`
+	MoreOf   *[]int64   `json:"more_of"`
+}
+
+func (c *Client) ask(ctx context.Context, path, query string) (many, error) {
+	var answer many
+	if err := c.wire.Get(ctx, path, query, &answer); err != nil {
+		return many{}, err
+	}
+	if !answer.Result || answer.Listings == nil {
+		return many{}, errShape
+	}
+	return answer, nil
 }
 
 // Get asks our GET /listings/{id}.

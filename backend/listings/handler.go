@@ -3,6 +3,8 @@ package listings
 import (
 	"log/slog"
 	"net/http"
+	"slices"
+	"strconv"
 
 	"github.com/go-chi/chi/v5"
 
@@ -39,20 +41,41 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	q, extended := ReadQuery(p)
+	q.UserID = p.Int("user_id", 0)
 	pg := p.Page(h.maxPageSize)
-	q := Query{UserID: p.Int("user_id", 0), Limit: pg.Size}
 	if err := p.Err(); err != nil {
 		return err
 	}
 	var found []Listing
+	q.Limit = pg.Size
+	if extended {
+		q.Limit++ // a row that is not shown tells that there are more
+	}
 	if offset, ok := pg.Offset(); ok {
 		q.Offset = offset
 		if found, err = h.store.List(r.Context(), q); err != nil {
 			return err
 		}
 	}
-	writeList(w, found)
+	if !extended {
+		writeList(w, found, nil)
+		return nil
+	}
+	shown := q.cut(found, pg.Size)
+	writeList(w, shown, func(b []byte) []byte {
+		return strconv.AppendBool(append(b, `,"has_more":`...), len(shown) < len(found))
+	})
 	return nil
+}
+
+// cut keeps size rows: those next to the cursor or, without one, the first.
+func (q *Query) cut(rows []Listing, size int64) []Listing {
+	over := max(0, int64(len(rows))-size)
+	if q.Before != nil {
+		return rows[over:]
+	}
+	return rows[:int64(len(rows))-over]
 }
 
 func (h *Handler) create(w http.ResponseWriter, r *http.Request) error {
@@ -78,16 +101,42 @@ func (h *Handler) batch(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ids := p.Ints("user_id", MaxBatch)
+	q, extended := ReadQuery(p)
 	size := p.Int("page_size", page.DefaultSize)
 	p.Check(page.SizeProblems("page_size", size, h.maxPageSize))
 	if err := p.Err(); err != nil {
 		return err
 	}
-	found, err := h.store.NewestOf(r.Context(), ids, size)
+	q.Limit = size
+	if extended {
+		q.Limit++
+	}
+	found, err := h.store.OfUsers(r.Context(), ids, q)
 	if err != nil {
 		return err
 	}
-	writeList(w, found)
+	if !extended {
+		writeList(w, found, nil)
+		return nil
+	}
+	shown, moreOf := make([]Listing, 0, len(found)), []int64{}
+	for len(found) > 0 {
+		user := found[0].UserID
+		n := slices.IndexFunc(found, func(l Listing) bool { return l.UserID != user })
+		if n < 0 {
+			n = len(found)
+		}
+		rows := q.cut(found[:n], size)
+		if len(rows) < n {
+			moreOf = append(moreOf, user)
+		}
+		shown, found = append(shown, rows...), found[n:]
+	}
+	writeList(w, shown, func(b []byte) []byte {
+		return wire.AppendList(append(b, `,"more_of":`...), moreOf, func(id *int64, b []byte) []byte {
+			return strconv.AppendInt(b, *id, 10)
+		})
+	})
 	return nil
 }
 
@@ -104,10 +153,16 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func writeList(w http.ResponseWriter, list []Listing) {
+// writeList answers with rows and, unless more is nil, the members that it
+// appends.
+func writeList(w http.ResponseWriter, rows []Listing, more func([]byte) []byte) {
 	wire.Write(w, http.StatusOK, func(b []byte) []byte {
 		b = append(b, `{"result":true,"listings":`...)
-		return append(wire.AppendList(b, list, (*Listing).AppendJSON), '}')
+		b = wire.AppendList(b, rows, (*Listing).AppendJSON)
+		if more != nil {
+			b = more(b)
+		}
+		return append(b, '}')
 	})
 }
 

@@ -20,6 +20,10 @@ const (
 	Sale Type = "sale"
 )
 
+const typeRule = "must be rent or sale"
+
+func (t Type) known() bool { return t == Rent || t == Sale }
+
 // Listing is one property on offer.
 type Listing struct {
 	ID     int64 `json:"id"`
@@ -82,8 +86,8 @@ func (d Draft) Problems() []fault.Problem {
 	if d.UserID < 1 {
 		problems = append(problems, fault.Problem{Param: "user_id", Text: "must be at least 1"})
 	}
-	if d.Type != Rent && d.Type != Sale {
-		problems = append(problems, fault.Problem{Param: "listing_type", Text: "must be rent or sale"})
+	if !d.Type.known() {
+		problems = append(problems, fault.Problem{Param: "listing_type", Text: typeRule})
 	}
 	if d.Price < 1 {
 		problems = append(problems, fault.Problem{Param: "price", Text: "must be at least 1"})

@@ -1,19 +1,12 @@
 package listings
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
 	"github.com/veranda-go/veranda/internal/fault"
 )
-
-// Query asks for a run of listings.
-type Query struct {
-	// UserID keeps the listings of one user; 0 keeps all.
-	UserID int64
-	// Offset and Limit are in rows. Offset is at least 0, Limit at least 1.
-	Offset, Limit int64
-}
 
 // Store keeps the listings. All methods may be called at once from many
 // goroutines. After Close every method fails. A context that ends makes a
@@ -26,12 +19,18 @@ type Store interface {
 	Create(ctx context.Context, d Draft) (Listing, error)
 	// Get returns a listing by id, or a NotFound fault.
 	Get(ctx context.Context, id int64) (Listing, error)
-	// List returns what q asks for, newest first: created_at descending, then
-	// id descending. No rows is an empty list, not an error.
+	// List returns what q asks for, in q's order, q.Before too: then the last
+	// row is the one next to the cursor. No rows is an empty list, not an error.
+	//
+	// An index serves every order, alone or for one user or one type, from
+	// whatever cursor: rows read are rows answered. What else is filtered by is
+	// looked at row by row: the type beside a user, the price in an order by
+	// time, and the time in an order by price.
 	List(ctx context.Context, q Query) ([]Listing, error)
-	// NewestOf returns the newest limit listings of each user, in the order of
-	// userIDs, each user once; those without listings are left out.
-	NewestOf(ctx context.Context, userIDs []int64, limit int64) ([]Listing, error)
+	// OfUsers returns what q asks for of each user, at most q.Limit listings of
+	// each, in the order of userIDs, each user once; those without listings are
+	// left out. q has no UserID and no Offset.
+	OfUsers(ctx context.Context, userIDs []int64, q Query) ([]Listing, error)
 	// Ping tells whether the database answers.
 	Ping(ctx context.Context) error
 	// Close ends the store after the writes under way.
@@ -42,14 +41,16 @@ type Store interface {
 var ErrNotFound = fault.New(fault.NotFound, "id: no such listing")
 
 // InOrderOf sorts what a store found by the order in which users were asked
-// for, keeping the order within a user.
-func InOrderOf(userIDs []int64, found []Listing) []Listing {
+// for, and within a user as order says.
+func InOrderOf(userIDs []int64, order Order, found []Listing) []Listing {
 	rank := make(map[int64]int, len(userIDs))
 	for i, id := range userIDs {
 		if _, ok := rank[id]; !ok {
 			rank[id] = i
 		}
 	}
-	slices.SortStableFunc(found, func(a, b Listing) int { return rank[a.UserID] - rank[b.UserID] })
+	slices.SortFunc(found, func(a, b Listing) int {
+		return cmp.Or(rank[a.UserID]-rank[b.UserID], order.Compare(&a, &b))
+	})
 	return found
 }

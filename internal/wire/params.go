@@ -111,7 +111,7 @@ next:
 				continue next
 			}
 		}
-		p.problem(quoteParam(name), "unknown parameter")
+		p.Problem(quoteParam(name), "unknown parameter")
 	}
 	return p, nil
 }
@@ -148,7 +148,8 @@ func ReadBody(w http.ResponseWriter, r *http.Request, contentType string) ([]byt
 	return body, nil
 }
 
-func (p *Params) problem(param, text string) {
+// Problem adds a broken rule.
+func (p *Params) Problem(param, text string) {
 	p.problems = append(p.problems, fault.Problem{Param: param, Text: text})
 }
 
@@ -163,7 +164,7 @@ func (p *Params) one(name string) (value, bool) {
 	case 1:
 		return all[0], true
 	default:
-		p.problem(name, "given more than once")
+		p.Problem(name, "given more than once")
 		return value{}, false
 	}
 }
@@ -180,7 +181,7 @@ func (p *Params) Int(name string, def int64) int64 {
 // RequiredInt reads a whole number of at least 1 that must be there.
 func (p *Params) RequiredInt(name string) int64 {
 	if !p.Has(name) {
-		p.problem(name, "required")
+		p.Problem(name, "required")
 		return 0
 	}
 	return p.Int(name, 0)
@@ -192,9 +193,9 @@ func (p *Params) Ints(name string, limit int) []int64 {
 	all := p.values[name]
 	switch {
 	case len(all) == 0:
-		p.problem(name, "required")
+		p.Problem(name, "required")
 	case len(all) > limit:
-		p.problem(name, "at most "+strconv.Itoa(limit)+" values")
+		p.Problem(name, "at most "+strconv.Itoa(limit)+" values")
 		return nil
 	}
 	out := make([]int64, 0, len(all))
@@ -210,16 +211,16 @@ func (p *Params) Ints(name string, limit int) []int64 {
 
 func (p *Params) positive(name string, v value) int64 {
 	if v.kind != 0 && v.kind != '0' {
-		p.problem(name, "must be a whole number")
+		p.Problem(name, "must be a whole number")
 		return 0
 	}
 	n, err := ParseInt(v.text)
 	switch {
 	case err != nil:
-		p.problem(name, err.Error())
+		p.Problem(name, err.Error())
 		return 0
 	case n < 1:
-		p.problem(name, "must be at least 1")
+		p.Problem(name, "must be at least 1")
 		return 0
 	}
 	return n
@@ -252,15 +253,22 @@ func ParseInt(text string) (int64, error) {
 // RequiredText reads a text that must be there; its rules are the caller's.
 func (p *Params) RequiredText(name string) string {
 	if !p.Has(name) {
-		p.problem(name, "required")
+		p.Problem(name, "required")
 		return ""
 	}
+	text, _ := p.Text(name)
+	return text
+}
+
+// Text reads an optional text; its rules are the caller's. ok is false when
+// there is none, or one that is a problem already.
+func (p *Params) Text(name string) (text string, ok bool) {
 	v, ok := p.one(name)
 	if ok && v.kind != 0 && v.kind != '"' {
-		p.problem(name, "must be a string")
-		return ""
+		p.Problem(name, "must be a string")
+		return "", false
 	}
-	return v.text
+	return v.text, ok
 }
 
 // Page reads page_num and page_size.

@@ -37,6 +37,10 @@ func Store(t *testing.T, newDatabase func(t *testing.T) Open) {
 		{"get", testGet},
 		{"newest of", testNewestOf},
 		{"newest of many", testNewestOfMany},
+		{"orders", testOrders},
+		{"foreign cursors", testForeignCursors},
+		{"orders of users", testOfUsersQueries},
+		{"rows while paging", testRowsWhilePaging},
 		{"many writers", testManyWriters},
 		{"cancelled", testCancelled},
 		{"close", testClose},
@@ -141,9 +145,9 @@ func brief(rows []listings.Listing) []string {
 func testEmpty(t *testing.T, d database) {
 	s := d.store(t, still)
 	same(t, "all", list(t, s, listings.Query{Limit: 10}), nil)
-	same(t, "of a user", list(t, s, listings.Query{UserID: 1, Limit: 10}), nil)
+	same(t, "of a user", list(t, s, listings.Query{Filter: listings.Filter{UserID: 1}, Limit: 10}), nil)
 	for _, ids := range [][]int64{nil, {}, {1}, {1, 2, 1}} {
-		found, err := s.NewestOf(t.Context(), ids, 10)
+		found, err := s.OfUsers(t.Context(), ids, listings.Query{Limit: 10})
 		if err != nil {
 			t.Errorf("newest of %v: %v", ids, err)
 		}
@@ -177,7 +181,7 @@ func testCreate(t *testing.T, d database) {
 			t.Errorf("get %d: %+v, %v, want %+v", made.ID, got, err, want)
 		}
 		same(t, "newest", list(t, s, listings.Query{Limit: 1}), []listings.Listing{want})
-		same(t, "newest of the user", list(t, s, listings.Query{UserID: draft.UserID, Limit: 1}), []listings.Listing{want})
+		same(t, "newest of the user", list(t, s, listings.Query{Filter: listings.Filter{UserID: draft.UserID}, Limit: 1}), []listings.Listing{want})
 	}
 }
 
@@ -223,8 +227,8 @@ func testTies(t *testing.T, d database) {
 	inOrder(t, made)
 	slices.Reverse(made)
 	same(t, "all", list(t, s, listings.Query{Limit: 20}), made)
-	same(t, "of user 2", list(t, s, listings.Query{UserID: 2, Limit: 20}), of(2, made))
-	found, err := s.NewestOf(t.Context(), []int64{2, 1}, 3)
+	same(t, "of user 2", list(t, s, listings.Query{Filter: listings.Filter{UserID: 2}, Limit: 20}), of(2, made))
+	found, err := s.OfUsers(t.Context(), []int64{2, 1}, listings.Query{Limit: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +261,7 @@ func testPaging(t *testing.T, d database) {
 		for _, size := range []int64{1, 3, 7, 10, 29, 30, 100} {
 			var got []listings.Listing
 			for offset := int64(0); ; offset += size {
-				rows := list(t, s, listings.Query{UserID: user, Offset: offset, Limit: size})
+				rows := list(t, s, listings.Query{Filter: listings.Filter{UserID: user}, Offset: offset, Limit: size})
 				if len(rows) == 0 {
 					break
 				}
@@ -267,10 +271,10 @@ func testPaging(t *testing.T, d database) {
 		}
 		for _, offset := range []int64{int64(len(want)), 1000, math.MaxInt64 - 100, math.MaxInt64} {
 			same(t, fmt.Sprintf("user %d from row %d", user, offset),
-				list(t, s, listings.Query{UserID: user, Offset: offset, Limit: 100}), nil)
+				list(t, s, listings.Query{Filter: listings.Filter{UserID: user}, Offset: offset, Limit: 100}), nil)
 		}
 	}
-	same(t, "of a user without listings", list(t, s, listings.Query{UserID: 99, Limit: 100}), nil)
+	same(t, "of a user without listings", list(t, s, listings.Query{Filter: listings.Filter{UserID: 99}, Limit: 100}), nil)
 }
 
 func testGet(t *testing.T, d database) {
@@ -311,7 +315,7 @@ func testNewestOf(t *testing.T, d database) {
 			rows := of(user, all)
 			want = append(want, rows[:min(int(test.limit), len(rows))]...)
 		}
-		got, err := s.NewestOf(t.Context(), test.ids, test.limit)
+		got, err := s.OfUsers(t.Context(), test.ids, listings.Query{Limit: test.limit})
 		if err != nil {
 			t.Errorf("newest %d of %v: %v", test.limit, test.ids, err)
 		}
@@ -326,7 +330,7 @@ func testNewestOfMany(t *testing.T, d database) {
 	for i := range ids {
 		ids[i] = int64(len(ids) - i)
 	}
-	got, err := s.NewestOf(t.Context(), ids, 100)
+	got, err := s.OfUsers(t.Context(), ids, listings.Query{Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -437,9 +441,9 @@ func callAll(ctx context.Context, s listings.Store) map[string]error {
 	_, errs["create"] = s.Create(ctx, listings.Draft{UserID: 1, Type: listings.Sale, Price: 5})
 	_, errs["get"] = s.Get(ctx, 1)
 	_, errs["list"] = s.List(ctx, listings.Query{Limit: 10})
-	_, errs["list of a user"] = s.List(ctx, listings.Query{UserID: 1, Limit: 10})
+	_, errs["list of a user"] = s.List(ctx, listings.Query{Filter: listings.Filter{UserID: 1}, Limit: 10})
 	_, errs["deep list"] = s.List(ctx, listings.Query{Offset: 1 << 40, Limit: 10})
-	_, errs["newest of"] = s.NewestOf(ctx, []int64{1, 2}, 10)
+	_, errs["newest of"] = s.OfUsers(ctx, []int64{1, 2}, listings.Query{Limit: 10})
 	return errs
 }
 

@@ -6,7 +6,7 @@ package postgres
 import (
 	"context"
 	"embed"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,42 +81,48 @@ func (s *Store) Get(ctx context.Context, id int64) (listings.Listing, error) {
 	return found[0], nil
 }
 
-// List is part of listings.Store. The inner query pages through the index
-// alone, so rows before the page are counted but not fetched.
+// List is part of listings.Store.
 func (s *Store) List(ctx context.Context, q listings.Query) ([]listings.Listing, error) {
-	if q.UserID != 0 {
-		return s.query(ctx, "SELECT "+columns+` FROM listings WHERE id IN (
-				SELECT id FROM listings WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3)
-			ORDER BY created_at DESC, id DESC`, q.UserID, q.Limit, q.Offset)
+	l := lookupOf(q)
+	where, limit := l.where(), l.arg(q.Limit)
+	text := "SELECT " + columns + " FROM listings WHERE " + where + " ORDER BY " + l.order + " LIMIT " + limit
+	if q.Offset > 0 {
+		// The inner query pages through the index alone, so rows before the
+		// page are counted but not fetched.
+		text = "SELECT " + columns + ` FROM listings WHERE id IN (
+			SELECT id FROM listings WHERE ` + where + " ORDER BY " + l.order + " LIMIT " + limit + " OFFSET " + l.arg(q.Offset) + `)
+			ORDER BY ` + l.order
 	}
-	return s.query(ctx, "SELECT "+columns+` FROM listings WHERE id IN (
-			SELECT id FROM listings ORDER BY created_at DESC, id DESC LIMIT $1 OFFSET $2)
-		ORDER BY created_at DESC, id DESC`, q.Limit, q.Offset)
+	found, err := s.query(ctx, text, l.args...)
+	if l.Reversed {
+		slices.Reverse(found)
+	}
+	return found, err
 }
 
-// NewestOf is part of listings.Store. LATERAL would be shorter, but Citus
-// does not take a LIMIT inside of it.
-func (s *Store) NewestOf(ctx context.Context, userIDs []int64, limit int64) ([]listings.Listing, error) {
+// OfUsers is part of listings.Store. LATERAL would be shorter, but Citus does
+// not take a LIMIT inside of it.
+func (s *Store) OfUsers(ctx context.Context, userIDs []int64, q listings.Query) ([]listings.Listing, error) {
+	l := lookupOf(q)
+	rest := " AND " + l.where() + " ORDER BY " + l.order + " LIMIT " + l.arg(q.Limit) + ")"
 	var text strings.Builder
-	args := []any{pgx.QueryExecModeExec, limit} // a text for each number of users is not worth preparing
 	seen := make(map[int64]struct{}, len(userIDs))
 	for _, id := range userIDs {
 		if _, ok := seen[id]; ok {
 			continue
 		}
 		seen[id] = struct{}{}
-		if len(args) > 2 {
+		if text.Len() > 0 {
 			text.WriteString(" UNION ALL ")
 		}
-		args = append(args, id)
-		text.WriteString("(SELECT " + columns + " FROM listings WHERE user_id = $" + strconv.Itoa(len(args)-1) +
-			" ORDER BY created_at DESC, id DESC LIMIT $1)")
+		text.WriteString("(SELECT " + columns + " FROM listings WHERE user_id = " + l.arg(id) + rest)
 	}
 	if len(seen) == 0 {
 		return nil, nil
 	}
-	found, err := s.query(ctx, text.String(), args...)
-	return listings.InOrderOf(userIDs, found), err
+	// A text for each number of users is not worth preparing.
+	found, err := s.query(ctx, text.String(), append([]any{pgx.QueryExecModeExec}, l.args...)...)
+	return listings.InOrderOf(userIDs, q.Order, found), err
 }
 
 // Ping is part of listings.Store.

@@ -5,6 +5,7 @@ package sqlite
 import (
 	"context"
 	"embed"
+	"slices"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -79,7 +80,7 @@ const columns = "l.id, l.user_id, l.listing_type, l.price, l.created_at, l.updat
 
 // Get is part of listings.Store.
 func (s *Store) Get(ctx context.Context, id int64) (listings.Listing, error) {
-	found, err := s.query(ctx, 1, 0, "SELECT "+columns+" FROM listings l WHERE id = ?", id)
+	found, err := s.query(ctx, false, 1, "SELECT "+columns+" FROM listings l WHERE id = ?", id)
 	if err != nil {
 		return listings.Listing{}, err
 	}
@@ -91,21 +92,28 @@ func (s *Store) Get(ctx context.Context, id int64) (listings.Listing, error) {
 
 // List is part of listings.Store.
 func (s *Store) List(ctx context.Context, q listings.Query) ([]listings.Listing, error) {
+	l := lookupOf(q, "")
 	if q.UserID != 0 {
-		return s.query(ctx, q.Limit, q.Offset, "SELECT "+columns+` FROM listings l WHERE user_id = ?
-			ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?`, q.UserID, q.Limit, q.Offset)
+		l = lookupOf(q, "?", q.UserID)
 	}
-	return s.query(ctx, q.Limit, q.Offset, "SELECT "+columns+` FROM listings l
-		ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?`, q.Limit, q.Offset)
+	found, err := s.query(ctx, l.long, q.Limit, "SELECT "+columns+" FROM listings l INDEXED BY "+l.index+`
+		WHERE `+l.where()+" ORDER BY "+l.order("", l.Down)+" LIMIT ? OFFSET ?",
+		append(l.args, q.Limit, q.Offset)...)
+	if l.Reversed {
+		slices.Reverse(found)
+	}
+	return found, err
 }
 
-// NewestOf is part of listings.Store.
-func (s *Store) NewestOf(ctx context.Context, userIDs []int64, limit int64) ([]listings.Listing, error) {
-	found, err := s.query(ctx, 0, 0, "SELECT "+columns+` FROM json_each(?) u CROSS JOIN listings l
-		WHERE l.id IN (SELECT id FROM listings WHERE user_id = u.value ORDER BY created_at DESC, id DESC LIMIT ?)
-		ORDER BY u.key, l.created_at DESC, l.id DESC`,
-		litedb.IDs(userIDs), limit)
-	return found, err
+// OfUsers is part of listings.Store.
+func (s *Store) OfUsers(ctx context.Context, userIDs []int64, q listings.Query) ([]listings.Listing, error) {
+	l := lookupOf(q, "u.value")
+	return s.query(ctx, l.long, 0, "SELECT "+columns+` FROM json_each(?) u CROSS JOIN listings l
+		WHERE l.id IN (
+			SELECT id FROM listings INDEXED BY `+l.index+`
+			WHERE `+l.where()+" ORDER BY "+l.order("", l.Down)+` LIMIT ?)
+		ORDER BY u.key, `+l.order("l.", l.Down != l.Reversed),
+		slices.Concat([]any{litedb.IDs(userIDs)}, l.args, []any{q.Limit})...)
 }
 
 // Ping is part of listings.Store.
@@ -117,15 +125,12 @@ func (s *Store) Close() error {
 	return s.db.Close()
 }
 
-// manyRows is when skipping rows begins to take milliseconds.
-const manyRows = 10_000
-
-// query runs text with args, which are int64 or string. expect is the number
-// of rows to make room for, skip the number that it reads past.
-func (s *Store) query(ctx context.Context, expect, skip int64, text string, args ...any) ([]listings.Listing, error) {
+// query runs text with args, which are int64 or string. long says that it may
+// read many rows, expect is the number of rows to make room for.
+func (s *Store) query(ctx context.Context, long bool, expect int64, text string, args ...any) ([]listings.Listing, error) {
 	found := make([]listings.Listing, 0, min(expect, 1000))
 	read := s.db.Read
-	if skip > manyRows {
+	if long {
 		read = s.db.ReadLong
 	}
 	err := read(ctx, func(c *sqlite.Conn) error {

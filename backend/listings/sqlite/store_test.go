@@ -65,11 +65,11 @@ func TestPlans(t *testing.T) {
 			return err
 		}, walksPages},
 		{"list of a user", func() error {
-			_, err := s.List(t.Context(), listings.Query{UserID: 1, Limit: 10})
+			_, err := s.List(t.Context(), listings.Query{Filter: listings.Filter{UserID: 1}, Limit: 10})
 			return err
 		}, ""},
 		{"newest of", func() error {
-			_, err := s.NewestOf(t.Context(), []int64{1, 2}, 10)
+			_, err := s.OfUsers(t.Context(), []int64{1, 2}, listings.Query{Limit: 10})
 			return err
 		}, sortsPage},
 	} {
