@@ -11,10 +11,12 @@ import (
 	"github.com/veranda-go/veranda/internal/wire"
 )
 
-// limited gives each request its deadline.
+// limited gives each request its deadline, which streams may leave behind.
 func (s *Server) limited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+		s.handlers.Add(1)
+		defer s.handlers.Done()
+		ctx, cancel := context.WithTimeout(wire.WithStreams(r.Context(), s.stopping), requestTimeout)
 		defer cancel()
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})

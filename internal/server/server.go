@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -45,6 +46,10 @@ type Server struct {
 	ready    func(context.Context) error
 	draining atomic.Bool
 	failed   chan error
+
+	stopping context.Context // ends when no request is let in any more
+	stop     context.CancelFunc
+	handlers sync.WaitGroup
 }
 
 // New listens on addr (host:port; port 0 picks a free one). Nothing is served
@@ -57,7 +62,9 @@ func New(name, addr string, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: cannot listen on %s: %w", name, addr, err)
 	}
-	return &Server{Name: name, log: log.With("service", name), listener: ln, failed: make(chan error, 1)}, nil
+	s := &Server{Name: name, log: log.With("service", name), listener: ln, failed: make(chan error, 1)}
+	s.stopping, s.stop = context.WithCancel(context.Background())
+	return s, nil
 }
 
 // URL is where the service answers, such as http://127.0.0.1:8000.
@@ -75,7 +82,16 @@ func (s *Server) Log() *slog.Logger { return s.log }
 // Start serves handler in the background. ready is asked by /readyz.
 func (s *Server) Start(handler http.Handler, ready func(context.Context) error) {
 	s.ready = ready
-	s.http = &http.Server{
+	s.http = s.newHTTP(handler)
+	go func() {
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- fmt.Errorf("%s: %w", s.Name, err)
+		}
+	}()
+}
+
+func (s *Server) newHTTP(handler http.Handler) *http.Server {
+	h := &http.Server{
 		Handler:           wire.WithRequestID(s.logged(s.recovered(s.limited(handler)))),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
@@ -84,11 +100,10 @@ func (s *Server) Start(handler http.Handler, ready func(context.Context) error) 
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	go func() {
-		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-			s.failed <- fmt.Errorf("%s: %w", s.Name, err)
-		}
-	}()
+	// Streams are told to end when the listener is closed and not before, so
+	// that their clients come back to another process.
+	h.RegisterOnShutdown(s.stop)
+	return h
 }
 
 // Failed gives the error that ended serving before Stop did.
@@ -98,11 +113,12 @@ func (s *Server) Failed() <-chan error { return s.failed }
 // requests are still answered.
 func (s *Server) Drain() { s.draining.Store(true) }
 
-// Stop closes the listener and waits for the requests under way, at most
-// DrainTimeout; what is left then is cut off.
+// Stop closes the listener, ends streams and waits for the requests under way,
+// at most DrainTimeout; what is left then is cut off.
 func (s *Server) Stop() error {
 	s.Drain()
 	if s.http == nil {
+		s.stop()
 		return s.listener.Close()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), DrainTimeout)
@@ -110,7 +126,18 @@ func (s *Server) Stop() error {
 	if err := s.http.Shutdown(ctx); err != nil {
 		return errors.Join(fmt.Errorf("%s: requests were cut off: %w", s.Name, err), s.http.Close())
 	}
-	return nil
+	// Shutdown does not know WebSockets: it has given their connections away.
+	done := make(chan struct{})
+	go func() {
+		s.handlers.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s: WebSockets were cut off: %w", s.Name, ctx.Err())
+	}
 }
 
 // Health adds /livez and /readyz to a service's routes.

@@ -30,6 +30,8 @@ var statuses = [...]int{
 	fault.Unavailable: http.StatusServiceUnavailable,
 	fault.Timeout:     http.StatusGatewayTimeout,
 	fault.Unsupported: http.StatusNotImplemented,
+	fault.Conflict:    http.StatusConflict,
+	fault.Mismatch:    http.StatusUnprocessableEntity,
 }
 
 // Status is the HTTP status of a kind of fault.
@@ -54,7 +56,7 @@ func WriteFault(w http.ResponseWriter, r *http.Request, log *slog.Logger, err er
 	if status >= 500 && r.Context().Err() == nil {
 		log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "status", status, "err", err)
 	}
-	if f.Kind == fault.Unavailable {
+	if f.Kind == fault.Unavailable || f.Kind == fault.Conflict {
 		after := max(f.RetryAfter, time.Second)
 		w.Header().Set("Retry-After", strconv.Itoa(int((after+time.Second-1)/time.Second)))
 	}
@@ -78,20 +80,34 @@ const maxPooled = 1 << 20
 // Write sends a JSON body. The body is complete before the status is sent,
 // and leaves with its length.
 func Write(w http.ResponseWriter, status int, body func([]byte) []byte) {
+	WriteAs(w, status, jsonContentType, body)
+}
+
+const jsonContentType = "application/json"
+
+// WriteAs is Write for a body of another media type.
+func WriteAs(w http.ResponseWriter, status int, contentType string, body func([]byte) []byte) {
+	withBuffer(body, func(b []byte) { send(w, status, contentType, b) })
+}
+
+// withBuffer lets use have what body appends to a pooled buffer.
+func withBuffer(body func([]byte) []byte, use func([]byte)) {
 	p := buffers.Get().(*[]byte)
 	b := body((*p)[:0])
-	h := w.Header()
-	h["Content-Type"] = jsonContentType
-	h.Set("Content-Length", strconv.Itoa(len(b)))
-	w.WriteHeader(status)
-	_, _ = w.Write(b) // the client may be gone; there is nobody left to tell
+	use(b)
 	if cap(b) <= maxPooled {
 		*p = b
 		buffers.Put(p)
 	}
 }
 
-var jsonContentType = []string{"application/json"}
+func send(w http.ResponseWriter, status int, contentType string, body []byte) {
+	h := w.Header()
+	h["Content-Type"] = []string{contentType}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client may be gone; there is nobody left to tell
+}
 
 // AppendString appends s as a JSON string. Invalid UTF-8 becomes U+FFFD.
 func AppendString(b []byte, s string) []byte {
@@ -151,8 +167,10 @@ func NewRouter() *chi.Mux {
 	return r
 }
 
-// Pong answers a ping with the documented plain text.
+// Pong answers a ping with the documented plain text. A header lists what both
+// services do beyond the documented.
 func Pong(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set(FeaturesHeader, FeatureIdempotencyKey)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = w.Write([]byte("pong!"))
 }
