@@ -1,0 +1,263 @@
+package pgdb
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/need"
+)
+
+// schema is a set of migrations, one file for each text.
+func schema(texts ...string) fstest.MapFS {
+	files := fstest.MapFS{}
+	for i, text := range texts {
+		files["migrations/000"+string(rune('1'+i))+".sql"] = &fstest.MapFile{Data: []byte(text)}
+	}
+	return files
+}
+
+const createThings = `CREATE TABLE things (n BIGINT); -- two statements in one file
+	CREATE TABLE things_last (one BIGINT PRIMARY KEY, id BIGINT NOT NULL, created_at BIGINT NOT NULL);
+	INSERT INTO things_last VALUES (1, 0, 0);`
+
+func open(t *testing.T, server string, texts ...string) *pgxpool.Pool {
+	t.Helper()
+	pool, err := Open(t.Context(), server, "things", schema(texts...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// number runs a query whose answer is one number.
+func number(t *testing.T, pool *pgxpool.Pool, query string) (n int64) {
+	t.Helper()
+	if err := pool.QueryRow(t.Context(), query).Scan(&n); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return n
+}
+
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	server := need.Postgres(t)
+	const second, third = "INSERT INTO things VALUES (2); INSERT INTO things VALUES (3);", "INSERT INTO things VALUES (4);"
+	for _, step := range []struct {
+		texts []string
+		rows  int64
+	}{
+		{[]string{createThings}, 0},
+		{[]string{createThings, second, third}, 3},
+		{[]string{createThings, second, third}, 3}, // each once
+	} {
+		pool := open(t, server, step.texts...)
+		if got := number(t, pool, "SELECT count(*) FROM things"); got != step.rows {
+			t.Errorf("after %d migrations: %d rows, want %d", len(step.texts), got, step.rows)
+		}
+	}
+	if pool, err := Open(t.Context(), server, "things", schema(createThings)); err == nil {
+		pool.Close()
+		t.Error("an older program opened a newer schema")
+	}
+	// One that fails leaves nothing of itself.
+	if pool, err := Open(t.Context(), server, "things", schema(createThings, second, third, "DELETE FROM things; no SQL;")); err == nil {
+		pool.Close()
+		t.Error("a broken migration was not noticed")
+	}
+	pool := open(t, server, createThings, second, third)
+	if got := number(t, pool, "SELECT count(*) FROM things"); got != 3 {
+		t.Errorf("after a broken migration: %d rows, want 3", got)
+	}
+	// Another service may live in the same database.
+	other, err := Open(t.Context(), server, "others", schema("CREATE TABLE others (n BIGINT);"))
+	if err != nil {
+		t.Fatalf("a second service: %v", err)
+	}
+	other.Close()
+}
+
+// TestDurable asks the connections that write what they do at a commit.
+func TestDurable(t *testing.T) {
+	t.Parallel()
+	pool := open(t, need.Postgres(t), createThings)
+	var commit string
+	if err := pool.QueryRow(t.Context(), "SELECT current_setting('synchronous_commit')").Scan(&commit); err != nil || commit != "on" {
+		t.Errorf("synchronous_commit is %q, %v, want on", commit, err)
+	}
+}
+
+// TestOpenFails has URLs with a password in them, which no error may show.
+func TestOpenFails(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	for _, server := range []string{
+		"postgres://veranda:hunter2@127.0.0.1:x/veranda",
+		"postgres://veranda:hunter2@127.0.0.1/veranda?sslmode=maybe",
+		"postgres://veranda:hunter2@[::1/veranda",
+		"password = hunter2 host=127.0.0.1 port=x",
+		"postgres://veranda:hunter2@127.0.0.1:1/veranda?sslmode=disable", // nobody there
+	} {
+		pool, err := Open(ctx, server, "things", schema(createThings))
+		if err == nil {
+			pool.Close()
+			t.Errorf("%s was opened", server)
+		} else if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("the error shows the password: %v", err)
+		}
+	}
+}
+
+// TestOpenWaits starts a service before its database lets anybody in.
+func TestOpenWaits(t *testing.T) {
+	t.Parallel()
+	server, err := url.Parse(need.Postgres(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin, err := pgx.Connect(t.Context(), server.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.WithoutCancel(t.Context())
+	defer admin.Close(ctx)
+	execute := func(statement string) {
+		t.Helper()
+		if _, err := admin.Exec(ctx, statement); err != nil {
+			t.Errorf("%s: %v", statement, err)
+		}
+	}
+	// No limit holds for a superuser, as the tests' own user may be one.
+	name := strings.TrimPrefix(server.Path, "/")
+	execute("CREATE ROLE " + name + " LOGIN PASSWORD 'x'; GRANT ALL ON SCHEMA public TO " + name)
+	defer execute("DROP OWNED BY " + name + " CASCADE; DROP ROLE " + name)
+	execute("ALTER DATABASE " + name + " CONNECTION LIMIT 0")
+	server.User = url.UserPassword(name, "x")
+
+	opened := make(chan error)
+	go func() {
+		pool, err := Open(t.Context(), server.String(), "things", schema(createThings))
+		if err == nil {
+			pool.Close()
+		}
+		opened <- err
+	}()
+	select {
+	case err := <-opened:
+		t.Errorf("did not wait: %v", err)
+		return
+	case <-time.After(100 * time.Millisecond): // time for a first try; a slow machine has none, and passes
+	}
+	execute("ALTER DATABASE " + name + " CONNECTION LIMIT -1")
+	if err := <-opened; err != nil {
+		t.Errorf("open, when the database was there: %v", err)
+	}
+}
+
+// TestCreate numbers rows from several pools at once: no gap, no id twice, and
+// a transaction that fails takes nothing.
+func TestCreate(t *testing.T) {
+	t.Parallel()
+	server := need.Postgres(t)
+	pools := []*pgxpool.Pool{open(t, server, createThings), open(t, server, createThings)}
+	broken := errors.New("broken")
+	var (
+		mu      sync.Mutex
+		ids     []int64
+		writing sync.WaitGroup
+	)
+	for w := range 4 {
+		writing.Go(func() {
+			for i := range 10 {
+				fails := i%3 == 1
+				err := Create(pools[w%2], "things", 3, time.Now(), func(ctx context.Context, tx pgx.Tx, first, _ int64) error {
+					if _, err := tx.Exec(ctx, "INSERT INTO things SELECT * FROM generate_series($1::BIGINT, $1 + 2)", first); err != nil {
+						return err
+					}
+					if fails {
+						return broken
+					}
+					mu.Lock()
+					ids = append(ids, first, first+1, first+2)
+					mu.Unlock()
+					return nil
+				})
+				if fails != errors.Is(err, broken) || err != nil && !fails {
+					t.Errorf("create: %v", err)
+				}
+			}
+		})
+	}
+	writing.Wait()
+	slices.Sort(ids)
+	for i, id := range ids {
+		if id != int64(i+1) {
+			t.Fatalf("the ids given out are %v, want 1 to %d", ids, len(ids))
+		}
+	}
+	if got := number(t, pools[0], "SELECT count(DISTINCT n) FROM things"); got != int64(len(ids)) {
+		t.Errorf("%d rows, want %d", got, len(ids))
+	}
+}
+
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	server := need.Postgres(t)
+	pool := open(t, server, createThings)
+	ctx := t.Context()
+	query := func(text string) error {
+		_, err := pool.Exec(ctx, text)
+		return Explain(ctx, err)
+	}
+	if err := query("SELECT 1"); err != nil {
+		t.Errorf("no error became %v", err)
+	}
+	for text, want := range map[string]fault.Kind{
+		"SELECT nothing FROM nowhere": fault.Internal, // a mistake of ours
+		"SELECT 1/0":                  fault.Internal,
+		"SELECT pg_terminate_backend(pg_backend_pid())":               fault.Unavailable,
+		"SET statement_timeout = 1; SELECT pg_sleep(60)":              fault.Unavailable, // cancelled by the operator
+		"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END $$": fault.Unavailable,
+		"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100'; END $$": fault.Unavailable, // disk full
+	} {
+		err := query(text)
+		if err == nil || fault.KindOf(err) != want {
+			t.Errorf("%s: %v of kind %d, want kind %d", text, err, fault.KindOf(err), want)
+		}
+		if got := fault.From(err).Sentences()[0]; got != "internal error" && got != "database unavailable" {
+			t.Errorf("%s: shown is %q", text, got)
+		}
+	}
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	_, err := pool.Exec(cancelled, "SELECT 1")
+	if err := Explain(cancelled, err); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v, want %v", err, context.Canceled)
+	}
+	pool.Close()
+	if err := query("SELECT 1"); !errors.Is(err, ErrClosed) {
+		t.Errorf("closed: %v, want %v", err, ErrClosed)
+	}
+	// A server that is not there, as after a restart of the machine.
+	gone, err := pgxpool.New(ctx, "postgres://veranda@127.0.0.1:1/veranda?sslmode=disable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer gone.Close()
+	_, err = gone.Exec(ctx, "SELECT 1")
+	if err := Explain(ctx, err); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("server gone: %v of kind %d, want unavailable", err, fault.KindOf(err))
+	}
+}
