@@ -13,7 +13,7 @@ import (
 // saves is the way to the client, not the questions to the backends. Answers
 // that lack something, and errors, leave by Write instead.
 func WriteTagged(w http.ResponseWriter, r *http.Request, contentType string, body func([]byte) []byte) {
-	withBuffer(body, func(b []byte) {
+	WithBuffer(body, func(b []byte) {
 		etag := tagOf(contentType, b)
 		h := w.Header()
 		// Keep it if you like, but ask before each use.

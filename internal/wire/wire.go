@@ -87,11 +87,12 @@ const jsonContentType = "application/json"
 
 // WriteAs is Write for a body of another media type.
 func WriteAs(w http.ResponseWriter, status int, contentType string, body func([]byte) []byte) {
-	withBuffer(body, func(b []byte) { send(w, status, contentType, b) })
+	WithBuffer(body, func(b []byte) { send(w, status, contentType, b) })
 }
 
-// withBuffer lets use have what body appends to a pooled buffer.
-func withBuffer(body func([]byte) []byte, use func([]byte)) {
+// WithBuffer lets use have what body appends to a pooled buffer, which is not
+// use's to keep.
+func WithBuffer(body func([]byte) []byte, use func([]byte)) {
 	p := buffers.Get().(*[]byte)
 	b := body((*p)[:0])
 	use(b)
