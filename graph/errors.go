@@ -24,6 +24,8 @@ var codes = [...]string{
 	fault.Unavailable: "UNAVAILABLE",
 	fault.Timeout:     "TIMEOUT",
 	fault.Unsupported: "UNSUPPORTED",
+	fault.Conflict:    "CONFLICT",
+	fault.Mismatch:    "IDEMPOTENCY_MISMATCH",
 }
 
 // presentOne gives an error of gqlgen's engine its public half.

@@ -82,7 +82,7 @@ func (a *API) CreateListing(ctx context.Context, d listings.Draft) (listings.Lis
 	if owner == nil {
 		return listings.Listing{}, fault.Input("user_id", "no such user")
 	}
-	l, err := a.listings.Create(ctx, d)
+	l, _, err := a.listings.Create(ctx, d, "")
 	return l, documented(err, listingService)
 }
 

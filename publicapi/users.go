@@ -43,7 +43,7 @@ func (a *API) CreateUser(ctx context.Context, d users.Draft) (users.User, error)
 	if err := fault.Check(d.Problems()); err != nil {
 		return users.User{}, err
 	}
-	u, err := a.users.Create(ctx, d)
+	u, _, err := a.users.Create(ctx, d, "")
 	return u, documented(err, userService)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/veranda-go/veranda/internal/fault"
 	"github.com/veranda-go/veranda/internal/page"
@@ -90,6 +91,31 @@ func (c *Client) OfUsers(ctx context.Context, userIDs []int64, q Query) (found [
 	return *answer.Listings, *answer.MoreOf, nil
 }
 
+// Feed asks our GET /listings/feed for at most limit listings with ids above
+// after, of one user unless userID is 0. When there are none it waits for
+// some, at most MaxWait. A negative after asks only where the feed ends now.
+// Unsupported where an answer does not say how far it goes.
+func (c *Client) Feed(ctx context.Context, after, userID, limit int64, wait time.Duration) (Feed, error) {
+	q := strconv.AppendInt([]byte("page_size="), limit, 10)
+	if after >= 0 {
+		q = strconv.AppendInt(append(q, "&after="...), after, 10)
+	}
+	if userID != 0 {
+		q = strconv.AppendInt(append(q, "&user_id="...), userID, 10)
+	}
+	if wait > 0 {
+		q = strconv.AppendInt(append(q, "&wait="...), wait.Milliseconds(), 10)
+	}
+	var answer many
+	if err := c.wire.GetLong(ctx, wait, "/listings/feed", string(q), &answer); err != nil {
+		return Feed{}, err
+	}
+	if !answer.Result || answer.Listings == nil || answer.LastID == nil {
+		return Feed{}, errShape
+	}
+	return Feed{*answer.Listings, *answer.LastID}, nil
+}
+
 // append appends all of q but the users and the offset as a query string. The
 // order is always there, so the answer says more than a documented one.
 func (q *Query) append(b []byte) []byte {
@@ -126,6 +152,7 @@ type many struct {
 	Listings *[]Listing `json:"listings"`
 	HasMore  *bool      `json:"has_more"`
 	MoreOf   *[]int64   `json:"more_of"`
+	LastID   *int64     `json:"last_id"`
 }
 
 func (c *Client) ask(ctx context.Context, path, query string) (many, error) {
@@ -148,18 +175,28 @@ func (c *Client) Get(ctx context.Context, id int64) (Listing, error) {
 	return answer.listing()
 }
 
-// Create asks the documented POST /listings.
-func (c *Client) Create(ctx context.Context, d Draft) (Listing, error) {
+// HonoursKeys tells whether the service takes the idempotency key of a
+// creation for what it is. One that knows only the documented ignores it.
+func (c *Client) HonoursKeys(ctx context.Context) (bool, error) {
+	return c.wire.Features(ctx, "/listings/ping", wire.FeatureIdempotencyKey)
+}
+
+// Create asks the documented POST /listings. key, unless "", is an idempotency
+// key; replayed tells that the listing was created by an earlier call with it.
+// Faults: Mismatch for a key that was used with another draft, Conflict while
+// it is being used.
+func (c *Client) Create(ctx context.Context, d Draft, key string) (l Listing, replayed bool, err error) {
 	var answer one
-	err := c.wire.PostForm(ctx, "/listings", url.Values{
+	replayed, err = c.wire.PostForm(ctx, "/listings", url.Values{
 		"user_id":      {strconv.FormatInt(d.UserID, 10)},
 		"listing_type": {string(d.Type)},
 		"price":        {strconv.FormatInt(d.Price, 10)},
-	}, &answer)
+	}, key, &answer)
 	if err != nil {
-		return Listing{}, err
+		return Listing{}, false, err
 	}
-	return answer.listing()
+	l, err = answer.listing()
+	return l, replayed, err
 }
 
 // one is the envelope of a single listing.

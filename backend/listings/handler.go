@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/veranda-go/veranda/internal/once"
 	"github.com/veranda-go/veranda/internal/page"
 	"github.com/veranda-go/veranda/internal/wire"
 )
@@ -20,11 +21,13 @@ type Handler struct {
 	store       Store
 	maxPageSize int64
 	log         *slog.Logger
+	inFlight    once.InFlight
+	news        news
 }
 
 // NewHandler serves what is in store. maxPageSize is in rows.
 func NewHandler(store Store, maxPageSize int64, log *slog.Logger) *Handler {
-	return &Handler{store, maxPageSize, log}
+	return &Handler{store: store, maxPageSize: maxPageSize, log: log, news: news{store: store}}
 }
 
 // Routes adds the service's routes to r.
@@ -33,6 +36,7 @@ func (h *Handler) Routes(r chi.Router) {
 	r.Get("/listings", wire.Handle(h.log, h.list))
 	r.Post("/listings", wire.Handle(h.log, h.create))
 	r.Get("/listings/batch", wire.Handle(h.log, h.batch))
+	r.Get("/listings/feed", wire.Handle(h.log, h.feed))
 	r.Get("/listings/{id}", wire.Handle(h.log, h.get))
 }
 
@@ -79,6 +83,10 @@ func (q *Query) cut(rows []Listing, size int64) []Listing {
 }
 
 func (h *Handler) create(w http.ResponseWriter, r *http.Request) error {
+	key, err := wire.IdempotencyKey(r)
+	if err != nil {
+		return err
+	}
 	p, err := wire.Form(w, r)
 	if err != nil {
 		return err
@@ -87,9 +95,16 @@ func (h *Handler) create(w http.ResponseWriter, r *http.Request) error {
 	if err := p.Err(); err != nil {
 		return err
 	}
-	l, err := h.store.Create(r.Context(), d)
+	if err := h.inFlight.Enter(key); err != nil {
+		return err
+	}
+	defer h.inFlight.Leave(key)
+	l, replayed, err := h.store.Create(r.Context(), d, key)
 	if err != nil {
 		return err
+	}
+	if replayed {
+		w.Header().Set(wire.ReplayedHeader, "true")
 	}
 	writeOne(w, l)
 	return nil

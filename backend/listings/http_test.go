@@ -121,7 +121,7 @@ func TestClient(t *testing.T) {
 		{UserID: math.MaxInt64, Type: listings.Rent, Price: 1},
 	} {
 		before := time.Now().UnixMicro()
-		l, err := s.Create(ctx, d)
+		l, _, err := s.Create(ctx, d, "")
 		if err != nil {
 			t.Fatalf("create %+v: %v", d, err)
 		}
@@ -179,7 +179,7 @@ func TestClientFaults(t *testing.T) {
 	_, get := s.Get(ctx, 5)
 	_, list := s.List(ctx, page.Page{Num: 0, Size: 101}, -1)
 	_, batch := s.NewestOf(ctx, nil, 10)
-	_, create := s.Create(ctx, listings.Draft{Type: "lease"})
+	_, _, create := s.Create(ctx, listings.Draft{Type: "lease"}, "")
 	for _, test := range []struct {
 		err    error
 		kind   fault.Kind
@@ -279,7 +279,7 @@ var notWhole = []string{
 func TestRefusedQueries(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
-	if _, err := s.Create(t.Context(), listings.Draft{UserID: 5, Type: listings.Rent, Price: 5}); err != nil {
+	if _, _, err := s.Create(t.Context(), listings.Draft{UserID: 5, Type: listings.Rent, Price: 5}, ""); err != nil {
 		t.Fatal(err)
 	}
 	type question struct {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/once"
 	"github.com/veranda-go/veranda/internal/wire"
 )
 
@@ -78,6 +79,17 @@ func ReadDraft(p *wire.Params) Draft {
 	}
 	p.Check(d.Problems())
 	return d
+}
+
+// Digest is the same for drafts that are the same.
+func (d Draft) Digest() string {
+	return once.Digest(strconv.FormatInt(d.UserID, 10), string(d.Type), strconv.FormatInt(d.Price, 10))
+}
+
+// Created is the listing that the draft became at a time in microseconds since
+// the Unix epoch.
+func (d Draft) Created(id, at int64) Listing {
+	return Listing{ID: id, UserID: d.UserID, Type: d.Type, Price: d.Price, CreatedAt: at, UpdatedAt: at}
 }
 
 // Problems are the rules that the draft breaks, nil if there are none.

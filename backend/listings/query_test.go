@@ -23,7 +23,7 @@ func shop(t *testing.T) service {
 		if i%2 == 1 {
 			d.Type = listings.Sale
 		}
-		if _, err := s.Create(t.Context(), d); err != nil {
+		if _, _, err := s.Create(t.Context(), d, ""); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -63,13 +63,23 @@ func (c *Client) Get(ctx context.Context, id int64) (User, error) {
 	return answer.user()
 }
 
-// Create asks the documented POST /users.
-func (c *Client) Create(ctx context.Context, d Draft) (User, error) {
+// HonoursKeys tells whether the service takes the idempotency key of a
+// creation for what it is. One that knows only the documented ignores it.
+func (c *Client) HonoursKeys(ctx context.Context) (bool, error) {
+	return c.wire.Features(ctx, "/users/ping", wire.FeatureIdempotencyKey)
+}
+
+// Create asks the documented POST /users. key, unless "", is an idempotency
+// key; replayed tells that the user was created by an earlier call with it.
+// Faults: Mismatch for a key that was used with another draft, Conflict while
+// it is being used.
+func (c *Client) Create(ctx context.Context, d Draft, key string) (u User, replayed bool, err error) {
 	var answer one
-	if err := c.wire.PostForm(ctx, "/users", url.Values{"name": {d.Name}}, &answer); err != nil {
-		return User{}, err
+	if replayed, err = c.wire.PostForm(ctx, "/users", url.Values{"name": {d.Name}}, key, &answer); err != nil {
+		return User{}, false, err
 	}
-	return answer.user()
+	u, err = answer.user()
+	return u, replayed, err
 }
 
 // one is the envelope of a single user.

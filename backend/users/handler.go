@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/veranda-go/veranda/internal/once"
 	"github.com/veranda-go/veranda/internal/wire"
 )
 
@@ -17,11 +18,12 @@ type Handler struct {
 	store       Store
 	maxPageSize int64
 	log         *slog.Logger
+	inFlight    once.InFlight
 }
 
 // NewHandler serves what is in store. maxPageSize is in rows.
 func NewHandler(store Store, maxPageSize int64, log *slog.Logger) *Handler {
-	return &Handler{store, maxPageSize, log}
+	return &Handler{store: store, maxPageSize: maxPageSize, log: log}
 }
 
 // Routes adds the service's routes to r.
@@ -53,6 +55,10 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *Handler) create(w http.ResponseWriter, r *http.Request) error {
+	key, err := wire.IdempotencyKey(r)
+	if err != nil {
+		return err
+	}
 	p, err := wire.Form(w, r)
 	if err != nil {
 		return err
@@ -61,9 +67,16 @@ func (h *Handler) create(w http.ResponseWriter, r *http.Request) error {
 	if err := p.Err(); err != nil {
 		return err
 	}
-	u, err := h.store.Create(r.Context(), d)
+	if err := h.inFlight.Enter(key); err != nil {
+		return err
+	}
+	defer h.inFlight.Leave(key)
+	u, replayed, err := h.store.Create(r.Context(), d, key)
 	if err != nil {
 		return err
+	}
+	if replayed {
+		w.Header().Set(wire.ReplayedHeader, "true")
 	}
 	writeOne(w, u)
 	return nil

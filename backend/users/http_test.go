@@ -128,7 +128,7 @@ func TestClient(t *testing.T) {
 		strings.Repeat("𠮷", users.MaxName), // four bytes each
 	} {
 		before := time.Now().UnixMicro()
-		u, err := s.Create(ctx, users.Draft{Name: name})
+		u, _, err := s.Create(ctx, users.Draft{Name: name}, "")
 		if err != nil {
 			t.Fatalf("create %q: %v", name, err)
 		}
@@ -182,7 +182,7 @@ func TestClientFaults(t *testing.T) {
 	_, get := s.Get(ctx, 5)
 	_, list := s.List(ctx, page.Page{Num: 0, Size: 101})
 	_, batch := s.Batch(ctx, nil)
-	_, create := s.Create(ctx, users.Draft{Name: " "})
+	_, _, create := s.Create(ctx, users.Draft{Name: " "}, "")
 	for _, test := range []struct {
 		err    error
 		kind   fault.Kind
@@ -293,7 +293,7 @@ var notWhole = []string{
 func TestRefusedQueries(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
-	if _, err := s.Create(t.Context(), users.Draft{Name: "A"}); err != nil {
+	if _, _, err := s.Create(t.Context(), users.Draft{Name: "A"}, ""); err != nil {
 		t.Fatal(err)
 	}
 	type question struct {

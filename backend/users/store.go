@@ -20,7 +20,11 @@ type Store interface {
 	// Create keeps a user and returns them with id and times. When it returns,
 	// the user survives a crash of the machine. Ids rise in the order in which
 	// users become visible, and created_at never falls from one id to the next.
-	Create(ctx context.Context, d Draft) (User, error)
+	//
+	// key, unless "", is an idempotency key, kept with the user for once.Keep.
+	// A second call with it returns the first user as created and replayed
+	// true, or once.ErrMismatch if the draft is another.
+	Create(ctx context.Context, d Draft, key string) (u User, replayed bool, err error)
 	// Get returns a user by id, or a NotFound fault.
 	Get(ctx context.Context, id int64) (User, error)
 	// List returns what q asks for, newest first: created_at descending, then

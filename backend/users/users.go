@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/once"
 	"github.com/veranda-go/veranda/internal/wire"
 )
 
@@ -51,6 +52,15 @@ func ReadDraft(p *wire.Params) Draft {
 	d := Draft{Name: p.RequiredText("name")}
 	p.Check(d.Problems())
 	return d
+}
+
+// Digest is the same for drafts that are the same.
+func (d Draft) Digest() string { return once.Digest(d.Name) }
+
+// Created is the user that the draft became at a time in microseconds since
+// the Unix epoch.
+func (d Draft) Created(id, at int64) User {
+	return User{ID: id, Name: d.Name, CreatedAt: at, UpdatedAt: at}
 }
 
 // Problems are the rules that the draft breaks, nil if there are none.

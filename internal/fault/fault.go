@@ -35,6 +35,10 @@ const (
 	Timeout
 	// Unsupported is a question that the backend in use has no route for.
 	Unsupported
+	// Conflict is a request that another one under way stands against.
+	Conflict
+	// Mismatch is an idempotency key that was used for something else.
+	Mismatch
 )
 
 // Problem is one broken rule of one parameter.
@@ -59,7 +63,8 @@ type Fault struct {
 	Kind Kind
 	// Problems are the public sentences; never empty.
 	Problems []Problem
-	// RetryAfter is when to try again, for Unavailable; zero means a second.
+	// RetryAfter is when to try again, for Unavailable and Conflict; zero means
+	// a second.
 	RetryAfter time.Duration
 
 	cause error

@@ -27,6 +27,9 @@ type Group[Q, A any] struct {
 	closed chan struct{}
 	once   sync.Once
 	done   chan struct{}
+
+	mu      sync.Mutex
+	changed chan struct{} // closed at the next commit; nil if nobody waits
 }
 
 type call[Q, A any] struct {
@@ -96,6 +99,26 @@ func (g *Group[Q, A]) Close() {
 	<-g.done
 }
 
+// Changed is closed at the next commit that succeeds, before its callers have
+// their answers.
+func (g *Group[Q, A]) Changed() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.changed == nil {
+		g.changed = make(chan struct{})
+	}
+	return g.changed
+}
+
+func (g *Group[Q, A]) tellChanged() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.changed != nil {
+		close(g.changed)
+		g.changed = nil
+	}
+}
+
 func (g *Group[Q, A]) run() {
 	defer close(g.done)
 	for {
@@ -135,6 +158,9 @@ func (g *Group[Q, A]) serve(calls []call[Q, A]) {
 		asks[i] = c.ask
 	}
 	answers, err := g.commit(asks)
+	if err == nil {
+		g.tellChanged()
+	}
 	for i, c := range calls {
 		if err != nil {
 			c.answer <- result[A]{err: err}

@@ -212,8 +212,8 @@ func explain(ctx context.Context, err error) error {
 	return err
 }
 
-// Rows runs a query with args, each an int64 or a string, and calls f for
-// every row.
+// Rows runs a statement with args, each an int64 or a string, and calls f for
+// every row that it gives.
 func Rows(c *sqlite.Conn, text string, args []any, f func(*sqlite.Stmt)) error {
 	stmt, err := c.Prepare(text)
 	if err != nil {

@@ -79,51 +79,92 @@ func NewTransport() *http.Transport {
 // field for each member that matters. Faults: the backend's own refusal
 // (Invalid, NotFound), Unavailable, Timeout.
 func (c *Client) Get(ctx context.Context, path, query string, out any) error {
+	return c.GetLong(ctx, 0, path, query, out)
+}
+
+// GetLong is Get for a question that the backend may think about: it gets
+// wait more time.
+func (c *Client) GetLong(ctx context.Context, wait time.Duration, path, query string, out any) error {
 	if query != "" {
 		path += "?" + query
 	}
-	return c.call(ctx, http.MethodGet, path, "", out)
+	_, err := c.call(ctx, question{method: http.MethodGet, target: path, wait: wait}, out)
+	return err
 }
 
-// PostForm sends a form and decodes the answer as Get does.
-func (c *Client) PostForm(ctx context.Context, path string, form url.Values, out any) error {
-	return c.call(ctx, http.MethodPost, path, form.Encode(), out)
+// PostForm sends a form and decodes the answer as Get does. key, unless "",
+// is its idempotency key; replayed tells that the answer is that of an
+// earlier request with this key. Faults beside those of Get: Conflict and
+// Mismatch.
+func (c *Client) PostForm(ctx context.Context, path string, form url.Values, key string, out any) (replayed bool, err error) {
+	header, err := c.call(ctx, question{method: http.MethodPost, target: path, form: form.Encode(), key: key}, out)
+	return header.Get(ReplayedHeader) == "true", err
 }
 
-func (c *Client) call(ctx context.Context, method, target, form string, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, c.base+target, strings.NewReader(form))
+// Features asks for path, a ping of ours, and tells whether the backend lists
+// feature there. One without such a ping has no features.
+func (c *Client) Features(ctx context.Context, path, feature string) (bool, error) {
+	header, err := c.call(ctx, question{method: http.MethodGet, target: path}, nil)
+	switch fault.KindOf(err) {
+	case fault.NotFound, fault.Invalid:
+		return false, nil
+	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.service, err)
+		return false, err
+	}
+	for f := range strings.SplitSeq(header.Get(FeaturesHeader), ",") {
+		if strings.TrimSpace(f) == feature {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// question is one call of a backend.
+type question struct {
+	method, target string
+	form           string
+	key            string        // for idempotency
+	wait           time.Duration // on top of the timeout
+}
+
+func (c *Client) call(ctx context.Context, q question, out any) (http.Header, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout+q.wait)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, q.method, c.base+q.target, strings.NewReader(q.form))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.service, err)
 	}
 	req.Header.Set("Accept", "application/json")
 	if id := RequestID(ctx); id != "" {
 		req.Header.Set(RequestIDHeader, id)
 	}
-	if form != "" {
+	if q.form != "" {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if q.key != "" {
+		req.Header.Set(IdempotencyKeyHeader, q.key)
 	}
 	countCall(ctx)
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return c.unavailable(ctx, err)
+		return nil, c.unavailable(ctx, err)
 	}
 	defer resp.Body.Close()
 	body, err := readAnswer(resp)
 	if err != nil {
-		return c.unavailable(ctx, err)
+		return nil, c.unavailable(ctx, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return c.refusal(resp, body)
+		return nil, c.refusal(resp, body)
 	}
 	if out == nil {
-		return nil
+		return resp.Header, nil
 	}
 	if err := json.Unmarshal(body, out); err != nil {
-		return c.unavailable(ctx, fmt.Errorf("%s %s: answer not understood: %w", method, target, err))
+		return nil, c.unavailable(ctx, fmt.Errorf("%s %s: answer not understood: %w", q.method, q.target, err))
 	}
-	return nil
+	return resp.Header, nil
 }
 
 func readAnswer(resp *http.Response) ([]byte, error) {
@@ -168,9 +209,8 @@ func (c *Client) refusal(resp *http.Response, body []byte) error {
 		Errors []string `json:"errors"`
 	}
 	cause := fmt.Errorf("%s %s: status %d", resp.Request.Method, resp.Request.URL.Path, resp.StatusCode)
-	switch resp.StatusCode {
-	case http.StatusBadRequest:
-		f := fault.Wrap(fault.Invalid, "refused by the "+c.service, cause)
+	blame := func(kind fault.Kind) error {
+		f := fault.Wrap(kind, "refused by the "+c.service, cause)
 		if json.Unmarshal(body, &envelope) == nil && len(envelope.Errors) > 0 {
 			f.Problems = f.Problems[:0]
 			for _, s := range envelope.Errors[:min(len(envelope.Errors), maxSentences)] {
@@ -178,6 +218,18 @@ func (c *Client) refusal(resp *http.Response, body []byte) error {
 			}
 		}
 		return f
+	}
+	if resp.Request.Header.Get(IdempotencyKeyHeader) != "" { // without a key these may mean anything
+		switch resp.StatusCode {
+		case http.StatusConflict:
+			return blame(fault.Conflict)
+		case http.StatusUnprocessableEntity:
+			return blame(fault.Mismatch)
+		}
+	}
+	switch resp.StatusCode {
+	case http.StatusBadRequest:
+		return blame(fault.Invalid)
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
 		return fault.Wrap(fault.NotFound, "no such thing at the "+c.service, cause)
 	case http.StatusGatewayTimeout:
@@ -203,7 +255,8 @@ func parseProblem(sentence string) fault.Problem {
 
 // Ping asks for path and takes any 200 for life, whatever the body.
 func (c *Client) Ping(ctx context.Context, path string) error {
-	return c.call(ctx, http.MethodGet, path, "", nil)
+	_, err := c.call(ctx, question{method: http.MethodGet, target: path}, nil)
+	return err
 }
 
 // AppendIDs appends name=1&name=2… to a query string.

@@ -97,7 +97,7 @@ func TestClientAsks(t *testing.T) {
 		t.Errorf("get sent %+v, want %+v", got, want)
 	}
 	form := url.Values{"name": {"a&user_id=2 50% + 名"}}
-	if err := c.PostForm(ctx, "/users", form, &answer); err != nil {
+	if _, err := c.PostForm(ctx, "/users", form, "", &answer); err != nil {
 		t.Errorf("post: %v", err)
 	}
 	want.method, want.target, want.contentType, want.body = "POST", "/users", "application/x-www-form-urlencoded", "name=a%26user_id%3D2+50%25+%2B+%E5%90%8D"
@@ -196,7 +196,8 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		c := backend(t, patience, answering(status, "{}", "Location", other.URL))
 		wantFault(t, "get", c.Get(t.Context(), "/", "", nil), fault.Unavailable, "listing service unavailable")
-		wantFault(t, "post", c.PostForm(t.Context(), "/", url.Values{"a": {"b"}}, nil), fault.Unavailable, "listing service unavailable")
+		_, err := c.PostForm(t.Context(), "/", url.Values{"a": {"b"}}, "", nil)
+		wantFault(t, "post", err, fault.Unavailable, "listing service unavailable")
 	}
 }
 

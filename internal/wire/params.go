@@ -178,6 +178,16 @@ func (p *Params) Int(name string, def int64) int64 {
 	return p.positive(name, v)
 }
 
+// IntOrZero reads an optional whole number of at least 0; def when it is
+// absent.
+func (p *Params) IntOrZero(name string, def int64) int64 {
+	v, ok := p.one(name)
+	if !ok {
+		return def
+	}
+	return p.atLeast(0, name, v)
+}
+
 // RequiredInt reads a whole number of at least 1 that must be there.
 func (p *Params) RequiredInt(name string) int64 {
 	if !p.Has(name) {
@@ -209,7 +219,9 @@ func (p *Params) Ints(name string, limit int) []int64 {
 	return out
 }
 
-func (p *Params) positive(name string, v value) int64 {
+func (p *Params) positive(name string, v value) int64 { return p.atLeast(1, name, v) }
+
+func (p *Params) atLeast(least int64, name string, v value) int64 {
 	if v.kind != 0 && v.kind != '0' {
 		p.Problem(name, "must be a whole number")
 		return 0
@@ -219,8 +231,8 @@ func (p *Params) positive(name string, v value) int64 {
 	case err != nil:
 		p.Problem(name, err.Error())
 		return 0
-	case n < 1:
-		p.Problem(name, "must be at least 1")
+	case n < least:
+		p.Problem(name, "must be at least "+strconv.FormatInt(least, 10))
 		return 0
 	}
 	return n

@@ -94,7 +94,7 @@ func ticking(step time.Duration) func() time.Time {
 
 func create(t *testing.T, s listings.Store, d listings.Draft) listings.Listing {
 	t.Helper()
-	l, err := s.Create(t.Context(), d)
+	l, _, err := s.Create(t.Context(), d, "")
 	if err != nil {
 		t.Fatalf("create %+v: %v", d, err)
 	}
@@ -383,7 +383,7 @@ func testManyWriters(t *testing.T, d database) {
 			mine, others := stores[w%2], stores[1-w%2]
 			for i := range each {
 				draft := listings.Draft{UserID: int64(w + 1), Type: listings.Rent, Price: int64(i + 1)}
-				l, err := mine.Create(t.Context(), draft)
+				l, _, err := mine.Create(t.Context(), draft, "")
 				if err != nil {
 					t.Errorf("create: %v", err)
 					return
@@ -438,7 +438,7 @@ func testCancelled(t *testing.T, d database) {
 // callAll calls every method that takes a context and gives their errors.
 func callAll(ctx context.Context, s listings.Store) map[string]error {
 	errs := map[string]error{"ping": s.Ping(ctx)}
-	_, errs["create"] = s.Create(ctx, listings.Draft{UserID: 1, Type: listings.Sale, Price: 5})
+	_, _, errs["create"] = s.Create(ctx, listings.Draft{UserID: 1, Type: listings.Sale, Price: 5}, "")
 	_, errs["get"] = s.Get(ctx, 1)
 	_, errs["list"] = s.List(ctx, listings.Query{Limit: 10})
 	_, errs["list of a user"] = s.List(ctx, listings.Query{Filter: listings.Filter{UserID: 1}, Limit: 10})
@@ -483,7 +483,7 @@ func testCloseUnderLoad(t *testing.T, d database) {
 	for w := range 8 {
 		writing.Go(func() {
 			for {
-				l, err := s.Create(t.Context(), listings.Draft{UserID: int64(w + 1), Type: listings.Rent, Price: 1})
+				l, _, err := s.Create(t.Context(), listings.Draft{UserID: int64(w + 1), Type: listings.Rent, Price: 1}, "")
 				if err != nil {
 					if fault.KindOf(err) != fault.Unavailable {
 						t.Errorf("create during close: %v", err)

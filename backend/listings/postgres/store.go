@@ -15,6 +15,7 @@ import (
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/internal/groupcommit"
+	"github.com/veranda-go/veranda/internal/once"
 	"github.com/veranda-go/veranda/internal/pgdb"
 )
 
@@ -24,7 +25,7 @@ var migrations embed.FS
 // Store is an open database. Make it with Open.
 type Store struct {
 	pool    *pgxpool.Pool
-	creates *groupcommit.Group[listings.Draft, listings.Listing]
+	creates *groupcommit.Group[creation, outcome]
 	now     func() time.Time
 }
 
@@ -42,29 +43,78 @@ func Open(ctx context.Context, url string) (listings.Store, error) {
 }
 
 // Create is part of listings.Store.
-func (s *Store) Create(ctx context.Context, d listings.Draft) (listings.Listing, error) {
-	return s.creates.Do(ctx, d)
+func (s *Store) Create(ctx context.Context, d listings.Draft, key string) (listings.Listing, bool, error) {
+	o, err := s.creates.Do(ctx, creation{d, key})
+	if err == nil {
+		err = o.err
+	}
+	return o.made, o.replayed, err
 }
 
-func (s *Store) insert(drafts []listings.Draft) ([]listings.Listing, error) {
-	created := make([]listings.Listing, len(drafts))
-	err := pgdb.Create(s.pool, "listings", len(drafts), s.now(), func(ctx context.Context, tx pgx.Tx, firstID, now int64) error {
-		var (
-			ids, userIDs, prices = make([]int64, len(drafts)), make([]int64, len(drafts)), make([]int64, len(drafts))
-			types                = make([]string, len(drafts))
-		)
-		for i, d := range drafts {
-			id := firstID + int64(i)
-			ids[i], userIDs[i], types[i], prices[i] = id, d.UserID, string(d.Type), d.Price
-			created[i] = listings.Listing{ID: id, UserID: d.UserID, Type: d.Type, Price: d.Price, CreatedAt: now, UpdatedAt: now}
+type creation struct {
+	listings.Draft
+	key string
+}
+
+// outcome is what one creation of a group came to.
+type outcome struct {
+	made     listings.Listing
+	replayed bool
+	err      error
+}
+
+// replay is the outcome of a creation whose key made what is kept.
+func replay(d creation, kept once.Kept) outcome {
+	if d.Digest() != kept.Digest {
+		return outcome{err: once.ErrMismatch}
+	}
+	return outcome{made: d.Created(kept.ID, kept.CreatedAt), replayed: true}
+}
+
+func (s *Store) insert(creations []creation) ([]outcome, error) {
+	outcomes := make([]outcome, len(creations))
+	var asked []string
+	for _, d := range creations {
+		if d.key != "" {
+			asked = append(asked, d.key)
 		}
-		_, err := tx.Exec(ctx, `INSERT INTO listings (id, user_id, listing_type, price, created_at, updated_at)
+	}
+	// Ids are taken for all. Those of replays are left out: a gap does no harm.
+	err := pgdb.Create(s.pool, "listings", len(creations), s.now(), func(ctx context.Context, tx pgx.Tx, firstID, now int64) error {
+		known, err := pgdb.FindKeys(ctx, tx, "listings", asked, now)
+		if err != nil {
+			return err
+		}
+		var (
+			ids, userIDs, prices []int64
+			types                []string
+		)
+		added := map[string]once.Kept{}
+		for i, d := range creations {
+			if kept, ok := known[d.key]; ok {
+				outcomes[i] = replay(d, kept)
+				continue
+			}
+			id := firstID + int64(len(ids))
+			ids, userIDs, types, prices = append(ids, id), append(userIDs, d.UserID), append(types, string(d.Type)), append(prices, d.Price)
+			outcomes[i].made = d.Created(id, now)
+			if d.key != "" {
+				known[d.key] = once.Kept{Digest: d.Digest(), ID: id, CreatedAt: now}
+				added[d.key] = known[d.key]
+			}
+		}
+		if len(ids) == 0 {
+			return nil
+		}
+		if _, err := tx.Exec(ctx, `INSERT INTO listings (id, user_id, listing_type, price, created_at, updated_at)
 			SELECT id, user_id, listing_type, price, $5, $5
 			FROM unnest($1::BIGINT[], $2::BIGINT[], $3::TEXT[], $4::BIGINT[]) AS draft (id, user_id, listing_type, price)`,
-			ids, userIDs, types, prices, now)
-		return err
+			ids, userIDs, types, prices, now); err != nil {
+			return err
+		}
+		return pgdb.KeepKeys(ctx, tx, "listings", added, now)
 	})
-	return created, err
+	return outcomes, err
 }
 
 const columns = "id, user_id, listing_type, price, created_at, updated_at"
@@ -124,6 +174,41 @@ func (s *Store) OfUsers(ctx context.Context, userIDs []int64, q listings.Query) 
 	found, err := s.query(ctx, text.String(), append([]any{pgx.QueryExecModeExec}, l.args...)...)
 	return listings.InOrderOf(userIDs, q.Order, found), err
 }
+
+// Feed is part of listings.Store. What is visible is looked up first: rows
+// that come meanwhile have higher ids and are left for the next time.
+func (s *Store) Feed(ctx context.Context, after, userID, limit int64) (listings.Feed, error) {
+	var newest int64
+	if err := s.pool.QueryRow(ctx, "SELECT coalesce(max(id), 0) FROM listings").Scan(&newest); err != nil {
+		return listings.Feed{}, pgdb.Explain(ctx, err)
+	}
+	feed := listings.Feed{LastID: max(after, newest)}
+	if after < 0 || newest <= after {
+		return feed, nil
+	}
+	text := "SELECT " + columns + " FROM listings WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3"
+	args := []any{after, newest, limit}
+	if userID != 0 {
+		// In the index of a user, ids rise with created_at. The row before the
+		// run tells where in time it begins.
+		text = "SELECT " + columns + ` FROM listings
+			WHERE user_id = $4 AND id <= $2 AND (created_at, id) > (
+				coalesce((SELECT created_at FROM listings WHERE id <= $1 ORDER BY id DESC LIMIT 1), 0), $1)
+			ORDER BY created_at, id LIMIT $3`
+		args = append(args, userID)
+	}
+	var err error
+	if feed.Listings, err = s.query(ctx, text, args...); err != nil {
+		return listings.Feed{}, err
+	}
+	if n := int64(len(feed.Listings)); n == limit {
+		feed.LastID = feed.Listings[n-1].ID
+	}
+	return feed, nil
+}
+
+// Changed is part of listings.Store.
+func (s *Store) Changed() <-chan struct{} { return s.creates.Changed() }
 
 // Ping is part of listings.Store.
 func (s *Store) Ping(ctx context.Context) error { return pgdb.Explain(ctx, s.pool.Ping(ctx)) }

@@ -38,7 +38,7 @@ func writeUntilKilled(path string) error {
 	for range 8 {
 		go func() {
 			for {
-				l, err := s.Create(context.Background(), listings.Draft{UserID: 7, Type: listings.Sale, Price: 1})
+				l, _, err := s.Create(context.Background(), listings.Draft{UserID: 7, Type: listings.Sale, Price: 1}, "")
 				if err != nil {
 					failed <- err
 					return

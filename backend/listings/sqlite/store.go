@@ -14,6 +14,7 @@ import (
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/internal/groupcommit"
 	"github.com/veranda-go/veranda/internal/litedb"
+	"github.com/veranda-go/veranda/internal/once"
 )
 
 //go:embed migrations
@@ -22,7 +23,7 @@ var migrations embed.FS
 // Store is an open file. Make it with Open.
 type Store struct {
 	db      *litedb.DB
-	creates *groupcommit.Group[listings.Draft, listings.Listing]
+	creates *groupcommit.Group[creation, outcome]
 	now     func() time.Time
 }
 
@@ -40,12 +41,38 @@ func Open(ctx context.Context, path string) (listings.Store, error) {
 }
 
 // Create is part of listings.Store.
-func (s *Store) Create(ctx context.Context, d listings.Draft) (listings.Listing, error) {
-	return s.creates.Do(ctx, d)
+func (s *Store) Create(ctx context.Context, d listings.Draft, key string) (listings.Listing, bool, error) {
+	o, err := s.creates.Do(ctx, creation{d, key})
+	if err == nil {
+		err = o.err
+	}
+	return o.made, o.replayed, err
 }
 
-func (s *Store) insert(drafts []listings.Draft) ([]listings.Listing, error) {
-	created := make([]listings.Listing, len(drafts))
+type creation struct {
+	listings.Draft
+	key string
+}
+
+// outcome is what one creation of a group came to.
+type outcome struct {
+	made     listings.Listing
+	replayed bool
+	err      error
+}
+
+// replay is the outcome of a creation whose key made what is kept.
+func replay(d creation, kept once.Kept) outcome {
+	if d.Digest() != kept.Digest {
+		return outcome{err: once.ErrMismatch}
+	}
+	return outcome{made: d.Created(kept.ID, kept.CreatedAt), replayed: true}
+}
+
+var keys = litedb.KeysOf("listings")
+
+func (s *Store) insert(creations []creation) ([]outcome, error) {
+	outcomes := make([]outcome, len(creations))
 	err := s.db.Write(func(c *sqlite.Conn) error {
 		newest, err := sqlitex.ResultInt64(c.Prep("SELECT coalesce(max(created_at), 0) FROM listings"))
 		if err != nil {
@@ -53,8 +80,19 @@ func (s *Store) insert(drafts []listings.Draft) ([]listings.Listing, error) {
 		}
 		// A clock that is set back must not put new rows behind old ones.
 		now := max(s.now().UnixMicro(), newest)
+		keyed := 0
 		stmt := c.Prep("INSERT INTO listings (user_id, listing_type, price, created_at, updated_at) VALUES (?, ?, ?, ?, ?)")
-		for i, d := range drafts {
+		for i, d := range creations {
+			if d.key != "" {
+				kept, ok, err := keys.Find(c, d.key, now)
+				if err != nil {
+					return err
+				}
+				if ok {
+					outcomes[i] = replay(d, kept)
+					continue
+				}
+			}
 			stmt.BindInt64(1, d.UserID)
 			stmt.BindText(2, string(d.Type))
 			stmt.BindInt64(3, d.Price)
@@ -66,14 +104,18 @@ func (s *Store) insert(drafts []listings.Draft) ([]listings.Listing, error) {
 			if err := stmt.Reset(); err != nil {
 				return err
 			}
-			created[i] = listings.Listing{
-				ID: c.LastInsertRowID(), UserID: d.UserID, Type: d.Type, Price: d.Price,
-				CreatedAt: now, UpdatedAt: now,
+			id := c.LastInsertRowID()
+			outcomes[i].made = d.Created(id, now)
+			if d.key != "" {
+				keyed++
+				if err := keys.Keep(c, d.key, once.Kept{Digest: d.Digest(), ID: id, CreatedAt: now}); err != nil {
+					return err
+				}
 			}
 		}
-		return nil
+		return keys.Sweep(c, now, keyed)
 	})
-	return created, err
+	return outcomes, err
 }
 
 const columns = "l.id, l.user_id, l.listing_type, l.price, l.created_at, l.updated_at"
@@ -116,6 +158,46 @@ func (s *Store) OfUsers(ctx context.Context, userIDs []int64, q listings.Query) 
 		slices.Concat([]any{litedb.IDs(userIDs)}, l.args, []any{q.Limit})...)
 }
 
+// Feed is part of listings.Store. What is visible is looked up first: rows
+// that come meanwhile have higher ids and are left for the next time.
+func (s *Store) Feed(ctx context.Context, after, userID, limit int64) (listings.Feed, error) {
+	var feed listings.Feed
+	err := s.db.Read(ctx, func(c *sqlite.Conn) error {
+		newest, err := sqlitex.ResultInt64(c.Prep("SELECT coalesce(max(id), 0) FROM listings"))
+		if err != nil {
+			return err
+		}
+		feed.LastID = max(after, newest)
+		if after < 0 || newest <= after {
+			return nil
+		}
+		text := "SELECT " + columns + " FROM listings l WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3"
+		args := []any{after, newest, limit}
+		if userID != 0 {
+			// In the index of a user, ids rise with created_at. The row before the
+			// run tells where in time it begins.
+			text = "SELECT " + columns + ` FROM listings l INDEXED BY listings_by_user
+				WHERE user_id = ?4 AND id <= ?2 AND (created_at, id) > (
+					coalesce((SELECT created_at FROM listings WHERE id <= ?1 ORDER BY id DESC LIMIT 1), 0), ?1 COLLATE BINARY)
+				ORDER BY created_at, id LIMIT ?3`
+			args = append(args, userID)
+		}
+		if err := litedb.Rows(c, text, args, func(row *sqlite.Stmt) {
+			feed.Listings = append(feed.Listings, scan(row))
+		}); err != nil {
+			return err
+		}
+		if n := int64(len(feed.Listings)); n == limit {
+			feed.LastID = feed.Listings[n-1].ID
+		}
+		return nil
+	})
+	return feed, err
+}
+
+// Changed is part of listings.Store.
+func (s *Store) Changed() <-chan struct{} { return s.creates.Changed() }
+
 // Ping is part of listings.Store.
 func (s *Store) Ping(ctx context.Context) error { return s.db.Ping(ctx) }
 
@@ -135,15 +217,19 @@ func (s *Store) query(ctx context.Context, long bool, expect int64, text string,
 	}
 	err := read(ctx, func(c *sqlite.Conn) error {
 		return litedb.Rows(c, text, args, func(row *sqlite.Stmt) {
-			found = append(found, listings.Listing{
-				ID:        row.ColumnInt64(0),
-				UserID:    row.ColumnInt64(1),
-				Type:      listings.Type(row.ColumnText(2)),
-				Price:     row.ColumnInt64(3),
-				CreatedAt: row.ColumnInt64(4),
-				UpdatedAt: row.ColumnInt64(5),
-			})
+			found = append(found, scan(row))
 		})
 	})
 	return found, err
+}
+
+func scan(row *sqlite.Stmt) listings.Listing {
+	return listings.Listing{
+		ID:        row.ColumnInt64(0),
+		UserID:    row.ColumnInt64(1),
+		Type:      listings.Type(row.ColumnText(2)),
+		Price:     row.ColumnInt64(3),
+		CreatedAt: row.ColumnInt64(4),
+		UpdatedAt: row.ColumnInt64(5),
+	}
 }

@@ -53,7 +53,7 @@ func TestPlans(t *testing.T) {
 		allowed string
 	}{
 		{"create", func() error {
-			_, err := s.Create(t.Context(), listings.Draft{UserID: 1, Type: listings.Rent, Price: 1})
+			_, _, err := s.Create(t.Context(), listings.Draft{UserID: 1, Type: listings.Rent, Price: 1}, "")
 			return err
 		}, ""},
 		{"get", func() error {

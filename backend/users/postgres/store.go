@@ -12,6 +12,7 @@ import (
 
 	"github.com/veranda-go/veranda/backend/users"
 	"github.com/veranda-go/veranda/internal/groupcommit"
+	"github.com/veranda-go/veranda/internal/once"
 	"github.com/veranda-go/veranda/internal/pgdb"
 )
 
@@ -21,7 +22,7 @@ var migrations embed.FS
 // Store is an open database. Make it with Open.
 type Store struct {
 	pool    *pgxpool.Pool
-	creates *groupcommit.Group[users.Draft, users.User]
+	creates *groupcommit.Group[creation, outcome]
 	now     func() time.Time
 }
 
@@ -39,23 +40,76 @@ func Open(ctx context.Context, url string) (users.Store, error) {
 }
 
 // Create is part of users.Store.
-func (s *Store) Create(ctx context.Context, d users.Draft) (users.User, error) {
-	return s.creates.Do(ctx, d)
+func (s *Store) Create(ctx context.Context, d users.Draft, key string) (users.User, bool, error) {
+	o, err := s.creates.Do(ctx, creation{d, key})
+	if err == nil {
+		err = o.err
+	}
+	return o.made, o.replayed, err
 }
 
-func (s *Store) insert(drafts []users.Draft) ([]users.User, error) {
-	created := make([]users.User, len(drafts))
-	err := pgdb.Create(s.pool, "users", len(drafts), s.now(), func(ctx context.Context, tx pgx.Tx, firstID, now int64) error {
-		ids, names := make([]int64, len(drafts)), make([]string, len(drafts))
-		for i, d := range drafts {
-			ids[i], names[i] = firstID+int64(i), d.Name
-			created[i] = users.User{ID: ids[i], Name: d.Name, CreatedAt: now, UpdatedAt: now}
+type creation struct {
+	users.Draft
+	key string
+}
+
+// outcome is what one creation of a group came to.
+type outcome struct {
+	made     users.User
+	replayed bool
+	err      error
+}
+
+// replay is the outcome of a creation whose key made what is kept.
+func replay(d creation, kept once.Kept) outcome {
+	if d.Digest() != kept.Digest {
+		return outcome{err: once.ErrMismatch}
+	}
+	return outcome{made: d.Created(kept.ID, kept.CreatedAt), replayed: true}
+}
+
+func (s *Store) insert(creations []creation) ([]outcome, error) {
+	outcomes := make([]outcome, len(creations))
+	var asked []string
+	for _, d := range creations {
+		if d.key != "" {
+			asked = append(asked, d.key)
 		}
-		_, err := tx.Exec(ctx, `INSERT INTO users (id, name, created_at, updated_at)
-			SELECT id, name, $3, $3 FROM unnest($1::BIGINT[], $2::TEXT[]) AS draft (id, name)`, ids, names, now)
-		return err
+	}
+	// Ids are taken for all. Those of replays are left out: a gap does no harm.
+	err := pgdb.Create(s.pool, "users", len(creations), s.now(), func(ctx context.Context, tx pgx.Tx, firstID, now int64) error {
+		known, err := pgdb.FindKeys(ctx, tx, "users", asked, now)
+		if err != nil {
+			return err
+		}
+		var (
+			ids   []int64
+			names []string
+		)
+		added := map[string]once.Kept{}
+		for i, d := range creations {
+			if kept, ok := known[d.key]; ok {
+				outcomes[i] = replay(d, kept)
+				continue
+			}
+			id := firstID + int64(len(ids))
+			ids, names = append(ids, id), append(names, d.Name)
+			outcomes[i].made = d.Created(id, now)
+			if d.key != "" {
+				known[d.key] = once.Kept{Digest: d.Digest(), ID: id, CreatedAt: now}
+				added[d.key] = known[d.key]
+			}
+		}
+		if len(ids) == 0 {
+			return nil
+		}
+		if _, err := tx.Exec(ctx, `INSERT INTO users (id, name, created_at, updated_at)
+			SELECT id, name, $3, $3 FROM unnest($1::BIGINT[], $2::TEXT[]) AS draft (id, name)`, ids, names, now); err != nil {
+			return err
+		}
+		return pgdb.KeepKeys(ctx, tx, "users", added, now)
 	})
-	return created, err
+	return outcomes, err
 }
 
 const columns = "id, name, created_at, updated_at"

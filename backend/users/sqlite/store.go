@@ -13,6 +13,7 @@ import (
 	"github.com/veranda-go/veranda/backend/users"
 	"github.com/veranda-go/veranda/internal/groupcommit"
 	"github.com/veranda-go/veranda/internal/litedb"
+	"github.com/veranda-go/veranda/internal/once"
 )
 
 //go:embed migrations
@@ -21,7 +22,7 @@ var migrations embed.FS
 // Store is an open file. Make it with Open.
 type Store struct {
 	db      *litedb.DB
-	creates *groupcommit.Group[users.Draft, users.User]
+	creates *groupcommit.Group[creation, outcome]
 	now     func() time.Time
 }
 
@@ -39,12 +40,38 @@ func Open(ctx context.Context, path string) (users.Store, error) {
 }
 
 // Create is part of users.Store.
-func (s *Store) Create(ctx context.Context, d users.Draft) (users.User, error) {
-	return s.creates.Do(ctx, d)
+func (s *Store) Create(ctx context.Context, d users.Draft, key string) (users.User, bool, error) {
+	o, err := s.creates.Do(ctx, creation{d, key})
+	if err == nil {
+		err = o.err
+	}
+	return o.made, o.replayed, err
 }
 
-func (s *Store) insert(drafts []users.Draft) ([]users.User, error) {
-	created := make([]users.User, len(drafts))
+type creation struct {
+	users.Draft
+	key string
+}
+
+// outcome is what one creation of a group came to.
+type outcome struct {
+	made     users.User
+	replayed bool
+	err      error
+}
+
+// replay is the outcome of a creation whose key made what is kept.
+func replay(d creation, kept once.Kept) outcome {
+	if d.Digest() != kept.Digest {
+		return outcome{err: once.ErrMismatch}
+	}
+	return outcome{made: d.Created(kept.ID, kept.CreatedAt), replayed: true}
+}
+
+var keys = litedb.KeysOf("users")
+
+func (s *Store) insert(creations []creation) ([]outcome, error) {
+	outcomes := make([]outcome, len(creations))
 	err := s.db.Write(func(c *sqlite.Conn) error {
 		newest, err := sqlitex.ResultInt64(c.Prep("SELECT coalesce(max(created_at), 0) FROM users"))
 		if err != nil {
@@ -52,8 +79,19 @@ func (s *Store) insert(drafts []users.Draft) ([]users.User, error) {
 		}
 		// A clock that is set back must not put new rows behind old ones.
 		now := max(s.now().UnixMicro(), newest)
+		keyed := 0
 		stmt := c.Prep("INSERT INTO users (name, created_at, updated_at) VALUES (?, ?, ?)")
-		for i, d := range drafts {
+		for i, d := range creations {
+			if d.key != "" {
+				kept, ok, err := keys.Find(c, d.key, now)
+				if err != nil {
+					return err
+				}
+				if ok {
+					outcomes[i] = replay(d, kept)
+					continue
+				}
+			}
 			stmt.BindText(1, d.Name)
 			stmt.BindInt64(2, now)
 			stmt.BindInt64(3, now)
@@ -63,11 +101,18 @@ func (s *Store) insert(drafts []users.Draft) ([]users.User, error) {
 			if err := stmt.Reset(); err != nil {
 				return err
 			}
-			created[i] = users.User{ID: c.LastInsertRowID(), Name: d.Name, CreatedAt: now, UpdatedAt: now}
+			id := c.LastInsertRowID()
+			outcomes[i].made = d.Created(id, now)
+			if d.key != "" {
+				keyed++
+				if err := keys.Keep(c, d.key, once.Kept{Digest: d.Digest(), ID: id, CreatedAt: now}); err != nil {
+					return err
+				}
+			}
 		}
-		return nil
+		return keys.Sweep(c, now, keyed)
 	})
-	return created, err
+	return outcomes, err
 }
 
 const columns = "u.id, u.name, u.created_at, u.updated_at"

@@ -53,7 +53,7 @@ func TestPlans(t *testing.T) {
 		allowed string
 	}{
 		{"create", func() error {
-			_, err := s.Create(t.Context(), users.Draft{Name: "A"})
+			_, _, err := s.Create(t.Context(), users.Draft{Name: "A"}, "")
 			return err
 		}, ""},
 		{"get", func() error {

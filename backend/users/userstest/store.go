@@ -90,7 +90,7 @@ func ticking(step time.Duration) func() time.Time {
 
 func create(t *testing.T, s users.Store, d users.Draft) users.User {
 	t.Helper()
-	u, err := s.Create(t.Context(), d)
+	u, _, err := s.Create(t.Context(), d, "")
 	if err != nil {
 		t.Fatalf("create %+v: %v", d, err)
 	}
@@ -374,7 +374,7 @@ func testManyWriters(t *testing.T, d database) {
 			mine, others := stores[w%2], stores[1-w%2]
 			for i := range each {
 				draft := users.Draft{Name: fmt.Sprintf("user %d of writer %d", i, w)}
-				u, err := mine.Create(t.Context(), draft)
+				u, _, err := mine.Create(t.Context(), draft, "")
 				if err != nil {
 					t.Errorf("create: %v", err)
 					return
@@ -429,7 +429,7 @@ func testCancelled(t *testing.T, d database) {
 // callAll calls every method that takes a context and gives their errors.
 func callAll(ctx context.Context, s users.Store) map[string]error {
 	errs := map[string]error{"ping": s.Ping(ctx)}
-	_, errs["create"] = s.Create(ctx, users.Draft{Name: "C"})
+	_, _, errs["create"] = s.Create(ctx, users.Draft{Name: "C"}, "")
 	_, errs["get"] = s.Get(ctx, 1)
 	_, errs["list"] = s.List(ctx, users.Query{Limit: 10})
 	_, errs["deep list"] = s.List(ctx, users.Query{Offset: 1 << 40, Limit: 10})
@@ -473,7 +473,7 @@ func testCloseUnderLoad(t *testing.T, d database) {
 	for range 8 {
 		writing.Go(func() {
 			for {
-				u, err := s.Create(t.Context(), users.Draft{Name: "A"})
+				u, _, err := s.Create(t.Context(), users.Draft{Name: "A"}, "")
 				if err != nil {
 					if fault.KindOf(err) != fault.Unavailable {
 						t.Errorf("create during close: %v", err)

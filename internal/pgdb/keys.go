@@ -1,0 +1,58 @@
+package pgdb
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/veranda-go/veranda/internal/once"
+)
+
+// FindKeys looks in table service_keys for those of keys that are not
+// forgotten at now, in microseconds since the Unix epoch. Within [Create] no
+// other process can add to them.
+func FindKeys(ctx context.Context, tx pgx.Tx, service string, keys []string, now int64) (map[string]once.Kept, error) {
+	found := map[string]once.Kept{}
+	if len(keys) == 0 {
+		return found, nil
+	}
+	rows, err := tx.Query(ctx, "SELECT key, digest, id, created_at FROM "+service+"_keys WHERE key = ANY($1) AND created_at > $2",
+		keys, once.Since(now))
+	if err != nil {
+		return nil, err
+	}
+	var (
+		key  string
+		kept once.Kept
+	)
+	_, err = pgx.ForEachRow(rows, []any{&key, &kept.Digest, &kept.ID, &kept.CreatedAt}, func() error {
+		found[key] = kept
+		return nil
+	})
+	return found, err
+}
+
+// KeepKeys keeps new keys, and removes up to twice as many that are forgotten
+// at now: so it keeps up with any load and never takes long.
+func KeepKeys(ctx context.Context, tx pgx.Tx, service string, kept map[string]once.Kept, now int64) error {
+	if len(kept) == 0 {
+		return nil
+	}
+	var (
+		keys, digests []string
+		ids           []int64
+	)
+	for key, k := range kept {
+		keys, digests, ids = append(keys, key), append(digests, k.Digest), append(ids, k.ID)
+	}
+	table := service + "_keys"
+	var both pgx.Batch
+	// A key that is forgotten may not be removed yet.
+	both.Queue("INSERT INTO "+table+` (key, digest, id, created_at)
+		SELECT key, digest, id, $4 FROM unnest($1::TEXT[], $2::TEXT[], $3::BIGINT[]) AS new (key, digest, id)
+		ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, id = excluded.id, created_at = excluded.created_at`,
+		keys, digests, ids, now)
+	both.Queue("DELETE FROM "+table+" WHERE key IN (SELECT key FROM "+table+" WHERE created_at <= $1 ORDER BY created_at LIMIT $2)",
+		once.Since(now), 2*len(kept))
+	return tx.SendBatch(ctx, &both).Close()
+}
