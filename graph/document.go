@@ -70,8 +70,11 @@ func parseError(err error) *gqlerror.Error {
 	if !ok {
 		g = gqlerror.Errorf("%s", err.Error())
 	}
-	if strings.Contains(g.Message, "token limit") {
+	switch { // the parser has no other way to tell
+	case strings.Contains(g.Message, "token limit"):
 		return overLimit("tokens", maxTokens, maxTokens+1)
+	case strings.Contains(g.Message, "nesting depth"):
+		return overLimit("nesting", maxNesting, maxNesting+1)
 	}
 	return coded(g, codeParse)
 }

@@ -121,7 +121,7 @@ func (e *executor) DispatchOperation(ctx context.Context, op *graphql.OperationC
 		ctx, meter := wire.WithMeter(ctx)
 		var resp *graphql.Response
 		if op.Operation.Operation == ast.Mutation {
-			handler, ctx := e.gqlgen.DispatchOperation(ctx, op)
+			handler, ctx := e.gqlgen.DispatchOperation(withKeys(ctx, op.Headers.Get("Idempotency-Key")), op)
 			resp = handler(ctx)
 		} else {
 			resp = e.query(ctx, op)

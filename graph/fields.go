@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -47,6 +48,21 @@ var objects = map[string]*object{
 			found, err := a.api.Users(ctx, pg)
 			return pointers(found), err
 		}),
+		"listingsConnection": root("ListingConnection", func(ctx context.Context, a *args) (any, error) {
+			filter, order, window := a.filter(), a.order(), a.window()
+			if a.err != nil {
+				return nil, a.err
+			}
+			c, err := a.api.ListingsConnection(ctx, filter, order, window)
+			return orNil(c), err
+		}),
+		"node": {types: []string{"Listing", "User"}, fetch: rootFetch(func(ctx context.Context, a *args) (any, error) {
+			id := a.text("id")
+			if a.err != nil {
+				return nil, a.err
+			}
+			return a.api.Node(ctx, id)
+		})},
 		"user": root("User", func(ctx context.Context, a *args) (any, error) {
 			id := a.id("id")
 			if a.err != nil {
@@ -58,7 +74,8 @@ var objects = map[string]*object{
 	}},
 
 	"Listing": {name: "Listing", fields: map[string]*field{
-		"id": leaf(func(b []byte, l *listings.Listing) []byte { return appendID(b, l.ID) }),
+		"id":     leaf(func(b []byte, l *listings.Listing) []byte { return appendID(b, l.ID) }),
+		"nodeId": leaf(func(b []byte, l *listings.Listing) []byte { return wire.AppendString(b, publicapi.ListingNodeID(l)) }),
 		"listingType": leaf(func(b []byte, l *listings.Listing) []byte {
 			return wire.AppendString(b, strings.ToUpper(string(l.Type)))
 		}),
@@ -73,6 +90,7 @@ var objects = map[string]*object{
 
 	"User": {name: "User", fields: map[string]*field{
 		"id":        leaf(func(b []byte, u *users.User) []byte { return appendID(b, u.ID) }),
+		"nodeId":    leaf(func(b []byte, u *users.User) []byte { return wire.AppendString(b, publicapi.UserNodeID(u)) }),
 		"name":      leaf(func(b []byte, u *users.User) []byte { return wire.AppendString(b, u.Name) }),
 		"createdAt": leaf(func(b []byte, u *users.User) []byte { return strconv.AppendInt(b, u.CreatedAt, 10) }),
 		"updatedAt": leaf(func(b []byte, u *users.User) []byte { return strconv.AppendInt(b, u.UpdatedAt, 10) }),
@@ -88,6 +106,32 @@ var objects = map[string]*object{
 			}
 			return values, errs
 		}},
+		"listingsConnection": {types: []string{"ListingConnection"}, fetch: func(ctx context.Context, parents []any, a *args) ([]any, []error) {
+			filter, order, window := a.filter(), a.order(), a.window()
+			if a.err != nil {
+				return make([]any, len(parents)), repeat(a.err, len(parents))
+			}
+			found, errs := a.api.ConnectionsOf(ctx, as[users.User](parents), filter, order, window)
+			return anyOf(found), errs
+		}},
+	}},
+
+	"ListingConnection": {name: "ListingConnection", fields: map[string]*field{
+		"edges":    child("ListingEdge", func(c *publicapi.Connection) any { return pointers(c.Edges) }),
+		"nodes":    child("Listing", func(c *publicapi.Connection) any { return pointers(c.Nodes) }),
+		"pageInfo": child("PageInfo", func(c *publicapi.Connection) any { return &c.PageInfo }),
+	}},
+
+	"ListingEdge": {name: "ListingEdge", fields: map[string]*field{
+		"cursor": leaf(func(b []byte, e *publicapi.Edge) []byte { return wire.AppendString(b, e.Cursor) }),
+		"node":   child("Listing", func(e *publicapi.Edge) any { return e.Node }),
+	}},
+
+	"PageInfo": {name: "PageInfo", fields: map[string]*field{
+		"hasNextPage":     leaf(func(b []byte, p *publicapi.PageInfo) []byte { return strconv.AppendBool(b, p.HasNextPage) }),
+		"hasPreviousPage": leaf(func(b []byte, p *publicapi.PageInfo) []byte { return strconv.AppendBool(b, p.HasPreviousPage) }),
+		"startCursor":     leaf(func(b []byte, p *publicapi.PageInfo) []byte { return appendOptional(b, p.StartCursor) }),
+		"endCursor":       leaf(func(b []byte, p *publicapi.PageInfo) []byte { return appendOptional(b, p.EndCursor) }),
 	}},
 }
 
@@ -107,15 +151,24 @@ func leaf[T any](f func([]byte, *T) []byte) *field {
 	return &field{leaf: func(b []byte, parent any) []byte { return f(b, parent.(*T)) }}
 }
 
+// child is a field whose value a *T holds.
+func child[T any](of string, f func(*T) any) *field {
+	return &field{types: []string{of}, child: func(parent any) any { return f(parent.(*T)) }}
+}
+
 // root is a field of Query, which has one parent.
 func root(of string, f func(context.Context, *args) (any, error)) *field {
-	return &field{types: []string{of}, fetch: func(ctx context.Context, _ []any, a *args) ([]any, []error) {
+	return &field{types: []string{of}, fetch: rootFetch(f)}
+}
+
+func rootFetch(f func(context.Context, *args) (any, error)) func(context.Context, []any, *args) ([]any, []error) {
+	return func(ctx context.Context, _ []any, a *args) ([]any, []error) {
 		v, err := f(ctx, a)
 		if err != nil {
 			return []any{nil}, []error{err}
 		}
 		return []any{v}, nil
-	}}
+	}
 }
 
 // pointers makes a value of a list.
@@ -149,6 +202,13 @@ func as[T any](parents []any) []*T {
 		out[i] = p.(*T)
 	}
 	return out
+}
+
+func appendOptional(b []byte, text *string) []byte {
+	if text == nil {
+		return append(b, "null"...)
+	}
+	return wire.AppendString(b, *text)
 }
 
 func appendID(b []byte, id int64) []byte {
@@ -222,4 +282,69 @@ func (a *args) optionalID(name string) int64 {
 
 func (a *args) page() page.Page {
 	return page.Page{Num: a.integer("pageNum"), Size: a.integer("pageSize")}
+}
+
+// text is "" when the argument is absent or null.
+func (a *args) text(name string) string {
+	switch v := a.get(name).(type) {
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	case int64:
+		return strconv.FormatInt(v, 10)
+	}
+	return ""
+}
+
+func (a *args) optionalInt(name string) *int64 {
+	if a.get(name) == nil {
+		return nil
+	}
+	n := a.integer(name)
+	return &n
+}
+
+func (a *args) window() publicapi.Window {
+	return publicapi.Window{
+		First: a.optionalInt("first"), Last: a.optionalInt("last"),
+		After: a.text("after"), Before: a.text("before"),
+	}
+}
+
+func (a *args) order() listings.Order {
+	o, err := scalar.UnmarshalListingOrder(a.get("orderBy"))
+	if err != nil {
+		a.problem("orderBy", err)
+	}
+	return o
+}
+
+func (a *args) filter() (f listings.Filter) {
+	in, _ := a.get("filter").(map[string]any)
+	number := func(name string, to *int64, read func(any) (int64, error)) {
+		if in[name] == nil {
+			return
+		}
+		n, err := read(in[name])
+		if err == nil && n < 1 {
+			err = fault.Input("", "must be at least 1")
+		}
+		if err != nil {
+			a.problem(name, err)
+		}
+		*to = n
+	}
+	number("userId", &f.UserID, scalar.UnmarshalID)
+	number("minPrice", &f.MinPrice, scalar.UnmarshalInt64)
+	number("maxPrice", &f.MaxPrice, scalar.UnmarshalInt64)
+	number("createdFrom", &f.CreatedFrom, scalar.UnmarshalInt64)
+	number("createdBefore", &f.CreatedBefore, scalar.UnmarshalInt64)
+	if in["listingType"] != nil {
+		var err error
+		if f.Type, err = scalar.UnmarshalListingType(in["listingType"]); err != nil {
+			a.problem("listingType", err)
+		}
+	}
+	return f
 }

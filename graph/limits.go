@@ -18,6 +18,8 @@ const (
 	// maxTokens bounds the parser. The body's limit of 64 KiB bounds it too,
 	// but a token costs a hundred times its byte.
 	maxTokens = 4000
+	// maxNesting of braces and brackets is the parser's own limit.
+	maxNesting = 1000
 	// maxOperations is per document; validation walks fragments once for each.
 	maxOperations = 10
 	// maxSelections are fields and fragment spreads as written.

@@ -2,12 +2,15 @@ package graph
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/99designs/gqlgen/graphql"
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/users"
 	"github.com/veranda-go/veranda/graph/generated"
+	"github.com/veranda-go/veranda/graph/scalar"
+	"github.com/veranda-go/veranda/internal/fault"
 	"github.com/veranda-go/veranda/internal/page"
 	"github.com/veranda-go/veranda/publicapi"
 )
@@ -31,32 +34,55 @@ func (r *Resolver) Listing() generated.ListingResolver { return listing{r.api} }
 // User resolves the fields of User that need a call.
 func (r *Resolver) User() generated.UserResolver { return user{r.api} }
 
+// Subscription resolves the fields of Subscription.
+func (r *Resolver) Subscription() generated.SubscriptionResolver { return subscription{r.api} }
+
+// query has the root fields for gqlgen's engine. Ours reads arguments by
+// itself (fields.go); a property test holds both to the same answers.
 type query struct{ api *publicapi.API }
 
-func (q query) Listings(ctx context.Context, pageNum, pageSize int, userID *int64) ([]listings.Listing, error) {
-	var id int64
-	if userID != nil {
-		id = *userID
+func (q query) Listings(ctx context.Context, pageNum, pageSize int, userID *string) ([]listings.Listing, error) {
+	id, err := optionalID("user_id", userID)
+	if err != nil {
+		return nil, err
 	}
 	return q.api.Listings(ctx, page.Page{Num: int64(pageNum), Size: int64(pageSize)}, id)
 }
 
-func (q query) Listing(ctx context.Context, id int64) (*listings.Listing, error) {
-	return q.api.Listing(ctx, id)
+func (q query) Listing(ctx context.Context, id string) (*listings.Listing, error) {
+	n, err := readID("id", id)
+	if err != nil {
+		return nil, err
+	}
+	return q.api.Listing(ctx, n)
 }
 
 func (q query) Users(ctx context.Context, pageNum, pageSize int) ([]users.User, error) {
 	return q.api.Users(ctx, page.Page{Num: int64(pageNum), Size: int64(pageSize)})
 }
 
-func (q query) User(ctx context.Context, id int64) (*users.User, error) {
-	return q.api.User(ctx, id)
+func (q query) User(ctx context.Context, id string) (*users.User, error) {
+	n, err := readID("id", id)
+	if err != nil {
+		return nil, err
+	}
+	return q.api.User(ctx, n)
 }
+
+func (q query) ListingsConnection(ctx context.Context, first *int, after *string, last *int, before *string, filter *generated.ListingFilter, orderBy listings.Order) (*publicapi.Connection, error) {
+	f, err := readFilter(filter)
+	if err != nil {
+		return nil, err
+	}
+	return q.api.ListingsConnection(ctx, f, orderBy, window(first, after, last, before))
+}
+
+func (q query) Node(ctx context.Context, id string) (publicapi.Node, error) { return q.api.Node(ctx, id) }
 
 type mutation struct{ api *publicapi.API }
 
 func (m mutation) CreateUser(ctx context.Context, in generated.CreateUserInput) (*generated.CreateUserPayload, error) {
-	u, err := m.api.CreateUser(ctx, users.Draft{Name: in.Name})
+	u, _, err := m.api.CreateUser(ctx, users.Draft{Name: in.Name}, nextKey(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -64,14 +90,51 @@ func (m mutation) CreateUser(ctx context.Context, in generated.CreateUserInput) 
 }
 
 func (m mutation) CreateListing(ctx context.Context, in generated.CreateListingInput) (*generated.CreateListingPayload, error) {
-	l, err := m.api.CreateListing(ctx, listings.Draft{UserID: in.UserID, Type: in.ListingType, Price: in.Price})
+	key := nextKey(ctx)
+	userID, err := readID("user_id", in.UserID)
+	if err != nil {
+		return nil, err
+	}
+	l, _, err := m.api.CreateListing(ctx, listings.Draft{UserID: userID, Type: in.ListingType, Price: in.Price}, key)
 	if err != nil {
 		return nil, err
 	}
 	return &generated.CreateListingPayload{Listing: &l}, nil
 }
 
+type subscription struct{ api *publicapi.API }
+
+func (s subscription) ListingCreated(ctx context.Context, userID, after *string) (<-chan *publicapi.ListingCreated, error) {
+	id, err := optionalID("user_id", userID)
+	if err != nil {
+		return nil, err
+	}
+	follow, err := s.api.Follow(ctx, id, text(after))
+	if err != nil {
+		return nil, err
+	}
+	events := make(chan *publicapi.ListingCreated)
+	go func() {
+		defer close(events)
+		_ = follow(ctx, func(batch []publicapi.ListingCreated) error { // ends with ctx
+			for i := range batch {
+				select {
+				case events <- &batch[i]:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+			return nil
+		})
+	}()
+	return events, nil
+}
+
 type listing struct{ api *publicapi.API }
+
+func (l listing) NodeID(_ context.Context, obj *listings.Listing) (string, error) {
+	return publicapi.ListingNodeID(obj), nil
+}
 
 // User resolves the users of all listings of one list at once.
 func (l listing) User(ctx context.Context, list []*listings.Listing) ([]*users.User, error) {
@@ -81,9 +144,23 @@ func (l listing) User(ctx context.Context, list []*listings.Listing) ([]*users.U
 
 type user struct{ api *publicapi.API }
 
+func (u user) NodeID(_ context.Context, obj *users.User) (string, error) {
+	return publicapi.UserNodeID(obj), nil
+}
+
 // Listings resolves the listings of all users of one list at once.
 func (u user) Listings(ctx context.Context, list []*users.User, first int) ([][]listings.Listing, error) {
 	found, errs := u.api.ListingsOf(ctx, list, int64(first))
+	return found, batchErrors(errs)
+}
+
+// ListingsConnection resolves the runs of all users of one list at once.
+func (u user) ListingsConnection(ctx context.Context, list []*users.User, first *int, after *string, last *int, before *string, filter *generated.ListingFilter, orderBy listings.Order) ([]*publicapi.Connection, error) {
+	f, err := readFilter(filter)
+	if err != nil {
+		return nil, err
+	}
+	found, errs := u.api.ConnectionsOf(ctx, list, f, orderBy, window(first, after, last, before))
 	return found, batchErrors(errs)
 }
 
@@ -95,4 +172,94 @@ func batchErrors(errs []error) error {
 		}
 	}
 	return nil
+}
+
+func readID(param, text string) (int64, error) {
+	id, err := scalar.UnmarshalID(text)
+	if err != nil {
+		return 0, fault.Input(param, "%s", fault.From(err).Problems[0].Text)
+	}
+	return id, nil
+}
+
+func optionalID(param string, text *string) (int64, error) {
+	if text == nil {
+		return 0, nil
+	}
+	return readID(param, *text)
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+func window(first *int, after *string, last *int, before *string) publicapi.Window {
+	return publicapi.Window{First: wide(first), After: text(after), Last: wide(last), Before: text(before)}
+}
+
+func wide(n *int) *int64 {
+	if n == nil {
+		return nil
+	}
+	w := int64(*n)
+	return &w
+}
+
+func readFilter(in *generated.ListingFilter) (listings.Filter, error) {
+	var f listings.Filter
+	if in == nil {
+		return f, nil
+	}
+	var problems []fault.Problem
+	set := func(param string, to, from *int64) {
+		if from != nil && *from < 1 {
+			problems = append(problems, fault.Problem{Param: param, Text: "must be at least 1"})
+		} else if from != nil {
+			*to = *from
+		}
+	}
+	if in.UserID != nil {
+		id, err := readID("user_id", *in.UserID)
+		if err != nil {
+			return f, err
+		}
+		f.UserID = id
+	}
+	if in.ListingType != nil {
+		f.Type = *in.ListingType
+	}
+	set("min_price", &f.MinPrice, in.MinPrice)
+	set("max_price", &f.MaxPrice, in.MaxPrice)
+	set("created_from", &f.CreatedFrom, in.CreatedFrom)
+	set("created_before", &f.CreatedBefore, in.CreatedBefore)
+	return f, fault.Check(problems)
+}
+
+// keysOf makes an idempotency key for each mutation of an operation: the
+// header's own for the first, so that REST and GraphQL share it, and a
+// numbered one for each that follows. Mutations run one after the other.
+type keysOf struct {
+	header string
+	used   int
+}
+
+type keysKey struct{}
+
+func withKeys(ctx context.Context, header string) context.Context {
+	return context.WithValue(ctx, keysKey{}, &keysOf{header: header})
+}
+
+func nextKey(ctx context.Context) string {
+	k, _ := ctx.Value(keysKey{}).(*keysOf)
+	if k == nil || k.header == "" {
+		return ""
+	}
+	k.used++
+	if k.used == 1 {
+		return k.header
+	}
+	return k.header + "/" + strconv.Itoa(k.used)
 }

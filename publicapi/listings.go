@@ -32,7 +32,7 @@ func (a *API) Listings(ctx context.Context, pg page.Page, userID int64) ([]listi
 func (a *API) Listing(ctx context.Context, id int64) (*listings.Listing, error) {
 	l, err := a.listings.Get(ctx, id)
 	if err == nil {
-		a.listingByID.markPresent()
+		a.listingByID.markPresent(a.now())
 		return &l, nil
 	}
 	if !missing(err) {
@@ -49,7 +49,7 @@ func (a *API) Listing(ctx context.Context, id int64) (*listings.Listing, error) 
 // hasListingByID finds out by asking for a listing that exists. Where there
 // is none at all, it does not matter.
 func (a *API) hasListingByID(ctx context.Context) (bool, error) {
-	if a.listingByID.knownPresent() {
+	if a.listingByID.knownPresent(a.now()) {
 		return true, nil
 	}
 	newest, err := a.listings.List(ctx, page.Page{Num: 1, Size: 1}, 0)
@@ -62,7 +62,7 @@ func (a *API) hasListingByID(ctx context.Context) (bool, error) {
 	_, err = a.listings.Get(ctx, newest[0].ID)
 	switch {
 	case err == nil:
-		a.listingByID.markPresent()
+		a.listingByID.markPresent(a.now())
 		return true, nil
 	case missing(err):
 		return false, nil
@@ -70,20 +70,25 @@ func (a *API) hasListingByID(ctx context.Context) (bool, error) {
 	return false, err
 }
 
-// CreateListing creates a listing for a user who exists.
-func (a *API) CreateListing(ctx context.Context, d listings.Draft) (listings.Listing, error) {
+// CreateListing creates a listing for a user who exists. key makes it safe to
+// repeat; "" is none.
+// replayed tells that it was created by an earlier call.
+func (a *API) CreateListing(ctx context.Context, d listings.Draft, key string) (_ listings.Listing, replayed bool, err error) {
 	if err := fault.Check(d.Problems()); err != nil {
-		return listings.Listing{}, err
+		return listings.Listing{}, false, err
+	}
+	if err := a.listingKeys.check(ctx, a.now(), key, a.listings.HonoursKeys); err != nil {
+		return listings.Listing{}, false, err
 	}
 	owner, err := a.User(ctx, d.UserID)
 	if err != nil {
-		return listings.Listing{}, err
+		return listings.Listing{}, false, err
 	}
 	if owner == nil {
-		return listings.Listing{}, fault.Input("user_id", "no such user")
+		return listings.Listing{}, false, fault.Input("user_id", "no such user")
 	}
-	l, _, err := a.listings.Create(ctx, d, "")
-	return l, documented(err, listingService)
+	l, replayed, err := a.listings.Create(ctx, d, key)
+	return l, replayed, documented(err, listingService)
 }
 
 // ListingsOf returns the newest first listings of each user, in the order of
@@ -107,6 +112,9 @@ func (a *API) fetchListingsOf(ctx context.Context, keys []userPage) []*dataloade
 		ids[i] = k.userID
 	}
 	found := make(map[int64][]listings.Listing, len(keys))
+	for _, id := range ids {
+		found[id] = []listings.Listing{} // nil would be shown as null
+	}
 	for chunk := range slices.Chunk(ids, listings.MaxBatch) {
 		list, err := a.batchListings(ctx, chunk, keys[0].first)
 		if err != nil {
@@ -126,15 +134,15 @@ func (a *API) fetchListingsOf(ctx context.Context, keys []userPage) []*dataloade
 // batchListings asks for the listings of many users at once or, where the
 // backend cannot, of one after the other, several at a time.
 func (a *API) batchListings(ctx context.Context, userIDs []int64, first int64) ([]listings.Listing, error) {
-	if a.listingsBatch.worthAsking() {
-		found, err := a.listings.NewestOf(ctx, userIDs, first)
+	if a.listingsBatch.worthAsking(a.now()) {
+		found, _, err := a.listings.OfUsers(ctx, userIDs, listings.Query{Limit: first})
 		if err == nil && areNewestOf(userIDs, first, found) {
 			return found, nil
 		}
 		if err != nil && !missing(err) {
 			return nil, err
 		}
-		a.listingsBatch.markMissing()
+		a.listingsBatch.markMissing(a.now())
 	}
 	lists := make([][]listings.Listing, len(userIDs))
 	err := each(ctx, userIDs, func(ctx context.Context, i int, id int64) (err error) {

@@ -17,6 +17,23 @@ import (
 type loaders struct {
 	users    loader[int64, *users.User]
 	listings loader[userPage, []listings.Listing]
+
+	mu   sync.Mutex
+	runs map[string]*loader[int64, *Connection] // by window
+}
+
+// connections gives the loader of one window: what its batch asks for cannot
+// be told from a user's id.
+func (l *loaders) connections(window string, fetch dataloader.BatchFunc[int64, *Connection]) *loader[int64, *Connection] {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.runs[window] == nil {
+		if l.runs == nil {
+			l.runs = map[string]*loader[int64, *Connection]{}
+		}
+		l.runs[window] = &loader[int64, *Connection]{fetch: fetch}
+	}
+	return l.runs[window]
 }
 
 // userPage asks for the newest listings of one user.

@@ -25,15 +25,20 @@ type API struct {
 	users    *users.Client
 	// maxPageSize is in rows.
 	maxPageSize int64
+	now         func() time.Time
 
 	usersBatch    route // GET /users/batch
 	listingsBatch route // GET /listings/batch
 	listingByID   route // GET /listings/{id}
+
+	listingKeys, userKeys route // Idempotency-Key
+
+	feed feed
 }
 
 // New is a core over two backends. No page is larger than maxPageSize rows.
 func New(l *listings.Client, u *users.Client, maxPageSize int64) *API {
-	return &API{listings: l, users: u, maxPageSize: maxPageSize}
+	return &API{listings: l, users: u, maxPageSize: maxPageSize, now: time.Now}
 }
 
 // MaxPageSize is the largest page in rows.

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/veranda-go/veranda/internal/fault"
 )
 
 // route remembers whether a backend has a route that the documented system
@@ -14,16 +16,33 @@ type route struct {
 	present      atomic.Int64 // until when it is known to be there, likewise
 }
 
-func (r *route) worthAsking() bool { return time.Now().UnixNano() >= r.missingUntil.Load() }
+func (r *route) worthAsking(now time.Time) bool { return now.UnixNano() >= r.missingUntil.Load() }
 
-func (r *route) markMissing() {
+func (r *route) markMissing(now time.Time) {
 	r.present.Store(0)
-	r.missingUntil.Store(time.Now().Add(recheck).UnixNano())
+	r.missingUntil.Store(now.Add(recheck).UnixNano())
 }
 
-func (r *route) markPresent() { r.present.Store(time.Now().Add(recheck).UnixNano()) }
+func (r *route) markPresent(now time.Time) { r.present.Store(now.Add(recheck).UnixNano()) }
 
-func (r *route) knownPresent() bool { return time.Now().UnixNano() < r.present.Load() }
+func (r *route) knownPresent(now time.Time) bool { return now.UnixNano() < r.present.Load() }
+
+// check refuses an idempotency key that the backend would ignore: the caller
+// relies on it for not creating twice.
+func (r *route) check(ctx context.Context, now time.Time, key string, honours func(context.Context) (bool, error)) error {
+	if key == "" || r.knownPresent(now) {
+		return nil
+	}
+	yes, err := honours(ctx)
+	switch {
+	case err != nil:
+		return err
+	case !yes:
+		return fault.New(fault.Unsupported, "Idempotency-Key: not supported by this backend")
+	}
+	r.markPresent(now)
+	return nil
+}
 
 // each calls f for every key, fanOut at once, and returns the first error.
 // The others are called off then.

@@ -38,13 +38,17 @@ func (a *API) User(ctx context.Context, id int64) (*users.User, error) {
 	return nil, documented(err, userService)
 }
 
-// CreateUser creates a user.
-func (a *API) CreateUser(ctx context.Context, d users.Draft) (users.User, error) {
+// CreateUser creates a user. key makes it safe to repeat; "" is none.
+// replayed tells that it was created by an earlier call.
+func (a *API) CreateUser(ctx context.Context, d users.Draft, key string) (_ users.User, replayed bool, err error) {
 	if err := fault.Check(d.Problems()); err != nil {
-		return users.User{}, err
+		return users.User{}, false, err
 	}
-	u, _, err := a.users.Create(ctx, d, "")
-	return u, documented(err, userService)
+	if err := a.userKeys.check(ctx, a.now(), key, a.users.HonoursKeys); err != nil {
+		return users.User{}, false, err
+	}
+	u, replayed, err := a.users.Create(ctx, d, key)
+	return u, replayed, documented(err, userService)
 }
 
 // Owners returns the user of each listing, in their order, from at most one
@@ -96,7 +100,7 @@ func ownerFailure(err error) error {
 // batchUsers asks for many users at once or, where the backend cannot, for
 // one after the other, several at a time.
 func (a *API) batchUsers(ctx context.Context, ids []int64) ([]users.User, error) {
-	if a.usersBatch.worthAsking() {
+	if a.usersBatch.worthAsking(a.now()) {
 		found, err := a.users.Batch(ctx, ids)
 		if err == nil && isAnswerTo(ids, found) {
 			return found, nil
@@ -104,7 +108,7 @@ func (a *API) batchUsers(ctx context.Context, ids []int64) ([]users.User, error)
 		if err != nil && !missing(err) {
 			return nil, err
 		}
-		a.usersBatch.markMissing()
+		a.usersBatch.markMissing(a.now())
 	}
 	found := make([]users.User, len(ids))
 	err := each(ctx, ids, func(ctx context.Context, i int, id int64) error {

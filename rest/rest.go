@@ -4,8 +4,10 @@
 package rest
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
+	"strconv"
 
 	"github.com/go-chi/chi/v5"
 
@@ -28,38 +30,55 @@ func New(api *publicapi.API, log *slog.Logger) *Door { return &Door{api, log} }
 // Routes adds the door's routes to r.
 func (d *Door) Routes(r chi.Router) {
 	r.Get("/public-api/listings", wire.Handle(d.log, d.listings))
+	r.Get("/public-api/listings/stream", wire.Handle(d.log, d.stream))
 	r.Post("/public-api/listings", wire.Handle(d.log, d.createListing))
 	r.Post("/public-api/users", wire.Handle(d.log, d.createUser))
 }
 
+// listings answers the documented question, a numbered page, and with any of
+// our own parameters filtered, sorted or cursor-paged ones. Those answers
+// also tell where to go on.
 func (d *Door) listings(w http.ResponseWriter, r *http.Request) error {
 	p, err := wire.Query(r)
 	if err != nil {
 		return err
 	}
-	pg, userID := p.Page(d.api.MaxPageSize()), p.Int("user_id", 0)
+	q, extended := listings.ReadQuery(p)
+	pg := p.Page(d.api.MaxPageSize())
 	if err := p.Err(); err != nil {
 		return err
 	}
 	ctx := d.api.WithLoaders(r.Context())
-	found, err := d.api.Listings(ctx, pg, userID)
+	var (
+		found []listings.Listing
+		more  bool
+	)
+	if !extended {
+		found, err = d.api.Listings(ctx, pg, q.UserID)
+	} else if offset, ok := pg.Offset(); ok {
+		q.Offset, q.Limit = offset, pg.Size
+		found, more, err = d.api.FindListings(ctx, q)
+	}
 	if err != nil {
 		return err
 	}
-	pointers := make([]*listings.Listing, len(found))
-	for i := range found {
-		pointers[i] = &found[i]
-	}
-	owners, errs := d.api.Owners(ctx, pointers)
+	owners, errs := d.owners(ctx, found)
 	wire.Write(w, http.StatusOK, func(b []byte) []byte {
 		b = append(b, `{"result":true,"listings":[`...)
-		for i, l := range pointers {
+		for i := range found {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = appendListing(b, l, owners[i])
+			b = appendListing(b, &found[i], owners[i])
 		}
 		b = append(b, ']')
+		if extended {
+			b = strconv.AppendBool(append(b, `,"has_more":`...), more)
+			b = append(b, `,"start_cursor":`...)
+			b = appendCursor(b, found, 0, q.Order)
+			b = append(b, `,"end_cursor":`...)
+			b = appendCursor(b, found, len(found)-1, q.Order)
+		}
 		if sentences := distinct(errs); len(sentences) > 0 {
 			b = append(b, `,"errors":`...)
 			b = wire.AppendStrings(b, sentences)
@@ -67,6 +86,14 @@ func (d *Door) listings(w http.ResponseWriter, r *http.Request) error {
 		return append(b, '}')
 	})
 	return nil
+}
+
+func (d *Door) owners(ctx context.Context, list []listings.Listing) ([]*users.User, []error) {
+	pointers := make([]*listings.Listing, len(list))
+	for i := range list {
+		pointers[i] = &list[i]
+	}
+	return d.api.Owners(ctx, pointers)
 }
 
 // distinct gives each sentence of errs once.
@@ -98,10 +125,15 @@ func (d *Door) createListing(w http.ResponseWriter, r *http.Request) error {
 	if err := p.Err(); err != nil {
 		return err
 	}
-	l, err := d.api.CreateListing(r.Context(), draft)
+	key, err := wire.IdempotencyKey(r)
 	if err != nil {
 		return err
 	}
+	l, replayed, err := d.api.CreateListing(r.Context(), draft, key)
+	if err != nil {
+		return err
+	}
+	markReplayed(w, replayed)
 	wire.Write(w, http.StatusOK, func(b []byte) []byte {
 		b = append(b, `{"result":true,"listing":`...)
 		return append(l.AppendJSON(b), '}')
@@ -118,13 +150,25 @@ func (d *Door) createUser(w http.ResponseWriter, r *http.Request) error {
 	if err := p.Err(); err != nil {
 		return err
 	}
-	u, err := d.api.CreateUser(r.Context(), draft)
+	key, err := wire.IdempotencyKey(r)
 	if err != nil {
 		return err
 	}
+	u, replayed, err := d.api.CreateUser(r.Context(), draft, key)
+	if err != nil {
+		return err
+	}
+	markReplayed(w, replayed)
 	wire.Write(w, http.StatusOK, func(b []byte) []byte {
 		b = append(b, `{"result":true,"user":`...)
 		return append(u.AppendJSON(b), '}')
 	})
 	return nil
+}
+
+// markReplayed tells an answer given again from a new one.
+func markReplayed(w http.ResponseWriter, replayed bool) {
+	if replayed {
+		w.Header().Set(wire.ReplayedHeader, "true")
+	}
 }

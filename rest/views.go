@@ -5,6 +5,7 @@ import (
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/users"
+	"github.com/veranda-go/veranda/internal/wire"
 )
 
 // appendListing appends a listing as this door shows it: with its user in
@@ -21,4 +22,12 @@ func appendListing(b []byte, l *listings.Listing, owner *users.User) []byte {
 		b = owner.AppendJSON(b)
 	}
 	return append(b, '}')
+}
+
+// appendCursor appends the cursor of listing i, or null if there is none.
+func appendCursor(b []byte, list []listings.Listing, i int, order listings.Order) []byte {
+	if len(list) == 0 {
+		return append(b, "null"...)
+	}
+	return wire.AppendString(b, listings.CursorOf(&list[i], order).String())
 }

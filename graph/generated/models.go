@@ -10,7 +10,7 @@ import (
 // A listing to create.
 type CreateListingInput struct {
 	// Who offers it. Must exist.
-	UserID int64 `json:"userId"`
+	UserID string `json:"userId"`
 	// Whether the property is to let or for sale.
 	ListingType listings.Type `json:"listingType"`
 	// At least 1, in whole units of the market's currency.
@@ -35,10 +35,30 @@ type CreateUserPayload struct {
 	User *users.User `json:"user"`
 }
 
+// Which listings to keep. Absent fields keep all.
+type ListingFilter struct {
+	// Of this user.
+	UserID *string `json:"userId,omitempty"`
+	// To let or for sale.
+	ListingType *listings.Type `json:"listingType,omitempty"`
+	// At this price or above, at least 1.
+	MinPrice *int64 `json:"minPrice,omitempty"`
+	// At this price or below, at least 1.
+	MaxPrice *int64 `json:"maxPrice,omitempty"`
+	// Created at this moment or later.
+	CreatedFrom *int64 `json:"createdFrom,omitempty"`
+	// Created before this moment.
+	CreatedBefore *int64 `json:"createdBefore,omitempty"`
+}
+
 // The changes that can be made. What was answered with success is on disk.
 type Mutation struct {
 }
 
 // The questions that can be asked. Everything is public and read-only here.
 type Query struct {
+}
+
+// The news that one can wait for.
+type Subscription struct {
 }

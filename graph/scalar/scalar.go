@@ -83,3 +83,19 @@ func UnmarshalListingType(v any) (listings.Type, error) {
 	}
 	return "", fault.Input("", "must be RENT or SALE")
 }
+
+// MarshalListingOrder writes the enum's name.
+func MarshalListingOrder(o listings.Order) graphql.Marshaler {
+	return graphql.WriterFunc(func(w io.Writer) {
+		_, _ = io.WriteString(w, strconv.Quote(strings.ToUpper(o.String())))
+	})
+}
+
+// UnmarshalListingOrder reads the enum's name.
+func UnmarshalListingOrder(v any) (listings.Order, error) {
+	name, _ := v.(string)
+	if o, ok := listings.ParseOrder(strings.ToLower(name)); ok && name == strings.ToUpper(name) {
+		return o, nil
+	}
+	return 0, fault.Input("", "must be a ListingOrder")
+}

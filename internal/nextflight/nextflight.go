@@ -1,0 +1,213 @@
+// Package nextflight lets callers with the same question share one answer
+// without anybody getting an old one.
+//
+// The usual way, to join a call that is under way, is not fresh: the call may
+// have read its data before the joiner's own last write. Here a caller that
+// finds a flight under way waits for the next one, which starts when this one
+// lands and carries everybody who was waiting by then. So every flight starts
+// after all its riders came, and the more there are, the better it gets: at
+// any moment there is one flight in the air and one boarding.
+//
+// [Group] is for callers who ask the same, [Batch] for those who ask for keys
+// of one kind. Package publicapi uses them for backend calls, package graph
+// for whole operations.
+package nextflight
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// patience is how long riders wait for the flight before theirs to land. One
+// that hangs must not hold up those who came after it.
+const patience = 50 * time.Millisecond
+
+// Group holds the flights of questions of type K. Its zero value is ready.
+type Group[K comparable, V any] struct {
+	mu    sync.Mutex
+	lines map[K]*line[V]
+}
+
+// line is one question while it has a flight in the air.
+type line[V any] struct {
+	inAir    int
+	boarding *flight[V] // nil while nobody waits
+}
+
+type flight[V any] struct {
+	ctx    context.Context
+	fly    func(context.Context) (V, error)
+	landed chan struct{}
+	value  V
+	err    error
+}
+
+// Do answers key by calling fly, or by riding on a flight that starts after
+// this call began. Keys are compared in full. A failure goes to the riders of
+// its flight and to nobody else.
+//
+// A caller who flies alone does so under ctx. A flight with riders has the
+// values of its first rider's context but not its end: who leaves must not
+// take the others' flight with them. So fly has to end by itself.
+func (g *Group[K, V]) Do(ctx context.Context, key K, fly func(context.Context) (V, error)) (V, error) {
+	g.mu.Lock()
+	l := g.lines[key]
+	if l == nil {
+		if g.lines == nil {
+			g.lines = map[K]*line[V]{}
+		}
+		l = &line[V]{inAir: 1}
+		g.lines[key] = l
+		g.mu.Unlock()
+		defer g.land(key, l)
+		return fly(ctx)
+	}
+	f := l.boarding
+	if f == nil {
+		f = &flight[V]{ctx: context.WithoutCancel(ctx), fly: fly, landed: make(chan struct{})}
+		l.boarding = f
+		time.AfterFunc(patience, func() { g.depart(key, l, f) })
+	}
+	g.mu.Unlock()
+	return f.wait(ctx)
+}
+
+func (f *flight[V]) wait(ctx context.Context) (V, error) {
+	select {
+	case <-f.landed:
+		return f.value, f.err
+	case <-ctx.Done():
+		var none V
+		return none, ctx.Err()
+	}
+}
+
+// land ends a flight and starts the one that is boarding.
+func (g *Group[K, V]) land(key K, l *line[V]) {
+	g.mu.Lock()
+	l.inAir--
+	f := l.boarding
+	if f == nil && l.inAir == 0 {
+		delete(g.lines, key)
+	}
+	g.mu.Unlock()
+	if f != nil {
+		go g.depart(key, l, f)
+	}
+}
+
+// depart flies f unless it has left already.
+func (g *Group[K, V]) depart(key K, l *line[V], f *flight[V]) {
+	g.mu.Lock()
+	if l.boarding != f {
+		g.mu.Unlock()
+		return
+	}
+	l.boarding = nil
+	l.inAir++
+	g.mu.Unlock()
+	defer g.land(key, l)
+	f.run()
+}
+
+func (f *flight[V]) run() {
+	defer close(f.landed)
+	defer func() {
+		// Nobody above this goroutine would keep a panic from ending the program.
+		if p := recover(); p != nil {
+			f.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	f.value, f.err = f.fly(f.ctx)
+}
+
+// Batch joins the keys that callers want at the same moment into few calls.
+// Make it with NewBatch.
+type Batch[K comparable, V any] struct {
+	fetch func(context.Context, []K) (map[K]V, error)
+	most  int
+
+	mu       sync.Mutex
+	inAir    int
+	boarding *batchFlight[K, V]
+}
+
+type batchFlight[K comparable, V any] struct {
+	flight[map[K]V]
+	keys map[K]struct{}
+}
+
+// NewBatch joins keys for fetch, which is given at most most distinct keys at
+// once, unless one caller brings more, and returns the values that there are.
+func NewBatch[K comparable, V any](most int, fetch func(context.Context, []K) (map[K]V, error)) *Batch[K, V] {
+	return &Batch[K, V]{fetch: fetch, most: most}
+}
+
+// Load returns the values of distinct keys, and perhaps of other callers'
+// keys too; the map is shared and must not be changed. As with Group.Do, the
+// values were fetched after Load began, a lone caller flies under ctx, and a
+// failure goes to the riders of one flight.
+func (b *Batch[K, V]) Load(ctx context.Context, keys []K) (map[K]V, error) {
+	b.mu.Lock()
+	if b.inAir == 0 {
+		b.inAir++
+		b.mu.Unlock()
+		defer b.land()
+		return b.fetch(ctx, keys)
+	}
+	f := b.boarding
+	if f != nil && len(f.keys)+len(keys) > b.most { // full
+		b.boarding = nil
+		b.inAir++
+		go b.fly(f)
+		f = nil
+	}
+	if f == nil {
+		f = &batchFlight[K, V]{keys: make(map[K]struct{}, 4*len(keys))}
+		f.ctx, f.landed = context.WithoutCancel(ctx), make(chan struct{})
+		f.fly = func(ctx context.Context) (map[K]V, error) {
+			all := make([]K, 0, len(f.keys))
+			for k := range f.keys {
+				all = append(all, k)
+			}
+			return b.fetch(ctx, all)
+		}
+		b.boarding = f
+		time.AfterFunc(patience, func() { b.depart(f) })
+	}
+	for _, k := range keys {
+		f.keys[k] = struct{}{}
+	}
+	b.mu.Unlock()
+	return f.wait(ctx)
+}
+
+func (b *Batch[K, V]) land() {
+	b.mu.Lock()
+	b.inAir--
+	f := b.boarding
+	b.mu.Unlock()
+	if f != nil {
+		go b.depart(f)
+	}
+}
+
+func (b *Batch[K, V]) depart(f *batchFlight[K, V]) {
+	b.mu.Lock()
+	if b.boarding != f {
+		b.mu.Unlock()
+		return
+	}
+	b.boarding = nil
+	b.inAir++
+	b.mu.Unlock()
+	b.fly(f)
+}
+
+func (b *Batch[K, V]) fly(f *batchFlight[K, V]) {
+	defer b.land()
+	f.run()
+}
