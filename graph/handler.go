@@ -4,21 +4,43 @@ import (
 	"log/slog"
 	"net/http"
 
-	"github.com/99designs/gqlgen/graphql/handler/transport"
+	"github.com/99designs/gqlgen/graphql"
 
 	"github.com/veranda-go/veranda/internal/wire"
 	"github.com/veranda-go/veranda/publicapi"
 )
 
+// Door answers GraphQL requests: over GET and POST (http.go), as server-sent
+// events (events.go) and over WebSockets (socket.go). Make it with New.
+type Door struct {
+	// Origins are the web origins that may open WebSockets beside our own.
+	// Set it before the first request.
+	Origins wire.Origins
+
+	exec      graphql.GraphExecutor
+	documents *documents
+	persisted persisted
+	log       *slog.Logger
+	limits    streamLimits
+}
+
 // New opens a GraphQL door to api.
-func New(api *publicapi.API, log *slog.Logger) http.Handler {
+func New(api *publicapi.API, log *slog.Logger) *Door {
 	e := newExecutor(api, log)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, wire.MaxBody)
-		if r.Method == http.MethodGet {
-			transport.GET{}.Do(w, r, e)
-		} else {
-			transport.POST{}.Do(w, r, e)
-		}
-	})
+	return &Door{exec: e, documents: &e.documents, log: log, limits: defaultStreamLimits}
+}
+
+// ServeHTTP is part of http.Handler.
+func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Add("Vary", "Accept, "+CostHeader)
+	switch {
+	case isUpgrade(r):
+		d.serveSocket(w, r)
+	case r.Method == http.MethodGet, r.Method == http.MethodHead, r.Method == http.MethodPost:
+		d.serveHTTP(w, r)
+	default:
+		w.Header().Set("Allow", "GET, HEAD, POST")
+		err := refuse(http.StatusMethodNotAllowed, codeMethod, "%s is not allowed here", r.Method)
+		writeRefusal(w, mediaJSON, err)
+	}
 }

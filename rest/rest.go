@@ -63,7 +63,8 @@ func (d *Door) listings(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	owners, errs := d.owners(ctx, found)
-	wire.Write(w, http.StatusOK, func(b []byte) []byte {
+	sentences := distinct(errs)
+	body := func(b []byte) []byte {
 		b = append(b, `{"result":true,"listings":[`...)
 		for i := range found {
 			if i > 0 {
@@ -79,12 +80,18 @@ func (d *Door) listings(w http.ResponseWriter, r *http.Request) error {
 			b = append(b, `,"end_cursor":`...)
 			b = appendCursor(b, found, len(found)-1, q.Order)
 		}
-		if sentences := distinct(errs); len(sentences) > 0 {
+		if len(sentences) > 0 {
 			b = append(b, `,"errors":`...)
 			b = wire.AppendStrings(b, sentences)
 		}
 		return append(b, '}')
-	})
+	}
+	if len(sentences) > 0 {
+		w.Header().Set("Cache-Control", "no-store") // nobody should keep half an answer
+		wire.Write(w, http.StatusOK, body)
+		return nil
+	}
+	wire.WriteTagged(w, r, wire.MediaJSON, body)
 	return nil
 }
 

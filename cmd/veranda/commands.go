@@ -47,10 +47,10 @@ func definePublicAPI(s *settings) func(context.Context, console) error {
 	host, port := s.host(), s.port("port", "the public layer", 8000)
 	listingService := s.flags.String("listing-service-url", "http://127.0.0.1:6000", "`URL` of the listing service")
 	userService := s.flags.String("user-service-url", "http://127.0.0.1:7000", "`URL` of the user service")
-	timeout, maxPage, drain, debug := s.backendTimeout(), s.maxPageSize(), s.drainDelay(), s.debug()
+	timeout, core, doors, drain, debug := s.backendTimeout(), s.core(), s.doors(), s.drainDelay(), s.debug()
 	return func(ctx context.Context, c console) error {
 		log := newLogger(c.err, *debug)
-		srv, err := startPublicAPI(log, publicConfig{address(*host, *port), *listingService, *userService, *timeout, *maxPage})
+		srv, err := startPublicAPI(log, publicConfig{address(*host, *port), *listingService, *userService, *timeout, *core, *doors})
 		if err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func defineAll(s *settings) func(context.Context, console) error {
 	publicPort := s.port("public-port", "the public layer", 8000)
 	listingPort := s.port("listing-port", "the listing service", 6000)
 	userPort := s.port("user-port", "the user service", 7000)
-	timeout, maxPage, drain, debug := s.backendTimeout(), s.maxPageSize(), s.drainDelay(), s.debug()
+	timeout, core, doors, drain, debug := s.backendTimeout(), s.core(), s.doors(), s.drainDelay(), s.debug()
 	return func(ctx context.Context, c console) (err error) {
 		log := newLogger(c.err, *debug)
 		var running []*service
@@ -76,17 +76,17 @@ func defineAll(s *settings) func(context.Context, console) error {
 		}()
 		// Backends first: the public layer is up when it can answer. They are
 		// not for others to reach, whatever --host says.
-		listing, err := startListingService(ctx, log, address(loopback, *listingPort), "sqlite:"+filepath.Join(*dataDir, "listings.db"), *maxPage)
+		listing, err := startListingService(ctx, log, address(loopback, *listingPort), "sqlite:"+filepath.Join(*dataDir, "listings.db"), core.MaxPageSize)
 		if err != nil {
 			return err
 		}
 		running = append(running, listing)
-		user, err := startUserService(ctx, log, address(loopback, *userPort), "sqlite:"+filepath.Join(*dataDir, "users.db"), *maxPage)
+		user, err := startUserService(ctx, log, address(loopback, *userPort), "sqlite:"+filepath.Join(*dataDir, "users.db"), core.MaxPageSize)
 		if err != nil {
 			return err
 		}
 		running = append(running, user)
-		public, err := startPublicAPI(log, publicConfig{address(*host, *publicPort), listing.URL(), user.URL(), *timeout, *maxPage})
+		public, err := startPublicAPI(log, publicConfig{address(*host, *publicPort), listing.URL(), user.URL(), *timeout, *core, *doors})
 		if err != nil {
 			return err
 		}

@@ -90,7 +90,8 @@ type publicConfig struct {
 	addr                              string
 	listingServiceURL, userServiceURL string
 	backendTimeout                    time.Duration
-	maxPageSize                       int64
+	core                              publicapi.Config
+	doors                             doorConfig
 }
 
 // startPublicAPI serves both doors at addr.
@@ -104,17 +105,23 @@ func startPublicAPI(log *slog.Logger, c publicConfig) (*service, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
+	api := publicapi.New(listings.NewClient(lc), users.NewClient(uc), c.core)
+	door := graph.New(api, log.With("service", "public-api"))
+	door.Origins = c.doors.origins
+	if err := c.doors.trust(door); err != nil {
+		return nil, err
+	}
 	srv, err := server.New("public-api", c.addr, log)
 	if err != nil {
 		return nil, err
 	}
-	api := publicapi.New(listings.NewClient(lc), users.NewClient(uc), c.maxPageSize)
 	r := wire.NewRouter()
+	r.Use(c.doors.origins.CORS)
 	srv.Health(r)
 	r.Method(http.MethodGet, "/", playground.Start())
 	r.Handle("/playground", playground.Handler())
 	r.Handle("/playground/*", playground.Handler())
-	r.Handle("/graphql", graph.New(api, srv.Log()))
+	r.Handle("/graphql", door)
 	rest.New(api, srv.Log()).Routes(r)
 	srv.Start(r, api.Ready)
 	return &service{srv, func() error {

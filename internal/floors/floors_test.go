@@ -73,6 +73,7 @@ var outside = []guest{
 	{"github.com/graph-gophers/dataloader/v7", "publicapi", "batches are the core's affair"},
 	{"github.com/99designs/gqlgen", "graph graph/generated graph/scalar .", "only the GraphQL door knows its engine"},
 	{"github.com/vektah/gqlparser/v2", "graph graph/generated", "as gqlgen"},
+	{"github.com/coder/websocket", "graph", "as gqlgen, whose own WebSockets bound too little"},
 	{"zombiezen.com/go/sqlite", "internal/litedb backend/*/sqlite", "driver and SQL end at the store"},
 	{"github.com/jackc/pgx/v5", "internal/pgdb backend/*/postgres internal/need", "as sqlite"},
 	{"golang.org/x/term", "cmd/veranda", "terminals"},

@@ -21,58 +21,64 @@ const maxNesting = 32
 // sentences call the text: "body". A problem inside a member is told with the
 // member's name.
 func Object(text []byte, what string) (map[string]any, error) {
-	d := jsontext.NewDecoder(bytes.NewReader(text))
-	if d.PeekKind() != '{' {
-		if err := d.SkipValue(); err != nil {
-			return nil, malformed(what, "", err)
+	// Repeated names are looked for here, so that the refusal can say which.
+	r := objectReader{Decoder: jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true))}
+	v, err := r.value(0)
+	if err == nil {
+		if _, more := r.ReadToken(); !errors.Is(more, io.EOF) {
+			err = errMoreText
 		}
+	}
+	if err != nil {
+		if r.member != "" {
+			what = quoteParam(r.member)
+		}
+		return nil, fault.Input(what, "%s", objectProblem(err))
+	}
+	object, ok := v.(map[string]any)
+	if !ok {
 		return nil, fault.Input(what, "must be a JSON object")
 	}
-	_, _ = d.ReadToken()
-	out := map[string]any{}
-	for d.PeekKind() != '}' {
-		name, err := d.ReadToken()
-		if err != nil {
-			return nil, malformed(what, "", err)
-		}
-		key := name.String()
-		if out[key], err = readValue(d, 1); err != nil {
-			return nil, malformed(what, key, err)
-		}
-	}
-	if _, err := d.ReadToken(); err != nil {
-		return nil, malformed(what, "", err)
-	}
-	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, fault.Input(what, "more text after the JSON object")
-	}
-	return out, nil
+	return object, nil
 }
 
-var errNested = fmt.Errorf("must not be nested deeper than %d", maxNesting)
+// Errors of Object, fit for a sentence.
+var (
+	errNested   = fmt.Errorf("must not be nested deeper than %d", maxNesting)
+	errTwice    = errors.New("given more than once")
+	errTwiceIn  = errors.New("a name is given more than once")
+	errMoreText = errors.New("more text after the JSON object")
+)
 
-// malformed does not show the decoder's own text, which quotes the input.
-func malformed(what, member string, err error) error {
-	if member != "" {
-		what = quoteParam(member)
+// objectProblem does not show the decoder's own text, which quotes the input.
+func objectProblem(err error) string {
+	for _, ours := range []error{errNested, errTwice, errTwiceIn, errMoreText} {
+		if errors.Is(err, ours) {
+			return ours.Error()
+		}
 	}
-	switch {
-	case errors.Is(err, errNested):
-		return fault.Input(what, "%s", errNested.Error())
-	case errors.Is(err, jsontext.ErrDuplicateName):
-		return fault.Input(what, "a name is given more than once")
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return fault.Input(what, "malformed JSON: it ends too early")
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return "malformed JSON: it ends too early"
 	}
-	return fault.Input(what, "malformed JSON, or not valid UTF-8")
+	return "malformed JSON, or not valid UTF-8"
 }
 
-func readValue(d *jsontext.Decoder, depth int) (any, error) {
-	tok, err := d.ReadToken()
+type objectReader struct {
+	*jsontext.Decoder
+	member string // of the outermost object, being read
+}
+
+// value reads the next value, which is in depth lists and objects.
+func (r *objectReader) value(depth int) (any, error) {
+	tok, err := r.ReadToken()
 	if err != nil {
 		return nil, err
 	}
-	switch tok.Kind() {
+	kind := tok.Kind()
+	if (kind == '{' || kind == '[') && depth == maxNesting {
+		return nil, errNested
+	}
+	switch kind {
 	case '"':
 		return tok.String(), nil
 	case '0':
@@ -80,36 +86,47 @@ func readValue(d *jsontext.Decoder, depth int) (any, error) {
 	case 't', 'f':
 		return tok.Bool(), nil
 	case '{':
-		if depth == maxNesting {
-			return nil, errNested
-		}
-		out := map[string]any{}
-		for d.PeekKind() != '}' {
-			name, err := d.ReadToken()
-			if err != nil {
-				return nil, err
-			}
-			key := name.String()
-			if out[key], err = readValue(d, depth+1); err != nil {
-				return nil, err
-			}
-		}
-		_, err = d.ReadToken()
-		return out, err
+		return r.object(depth + 1)
 	case '[':
-		if depth == maxNesting {
-			return nil, errNested
-		}
-		out := []any{}
-		for d.PeekKind() != ']' {
-			v, err := readValue(d, depth+1)
+		list := []any{}
+		for r.PeekKind() != ']' {
+			v, err := r.value(depth + 1)
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, v)
+			list = append(list, v)
 		}
-		_, err = d.ReadToken()
-		return out, err
+		_, err := r.ReadToken()
+		return list, err
 	}
 	return nil, nil
+}
+
+// object reads members up to the closing brace.
+func (r *objectReader) object(depth int) (map[string]any, error) {
+	out := map[string]any{}
+	for r.PeekKind() != '}' {
+		name, err := r.ReadToken()
+		if err != nil {
+			return nil, err
+		}
+		key := name.String()
+		if depth == 1 {
+			r.member = key
+		}
+		if _, again := out[key]; again {
+			if depth == 1 {
+				return nil, errTwice
+			}
+			return nil, errTwiceIn
+		}
+		if out[key], err = r.value(depth); err != nil {
+			return nil, err
+		}
+	}
+	if depth == 1 {
+		r.member = ""
+	}
+	_, err := r.ReadToken()
+	return out, err
 }

@@ -64,6 +64,7 @@ func WriteFault(w http.ResponseWriter, r *http.Request, log *slog.Logger, err er
 }
 
 func writeFailure(w http.ResponseWriter, status int, sentences []string) {
+	w.Header().Set("Cache-Control", "no-store")
 	Write(w, status, func(b []byte) []byte {
 		b = append(b, `{"result":false,"errors":`...)
 		b = AppendStrings(b, sentences)
@@ -80,10 +81,11 @@ const maxPooled = 1 << 20
 // Write sends a JSON body. The body is complete before the status is sent,
 // and leaves with its length.
 func Write(w http.ResponseWriter, status int, body func([]byte) []byte) {
-	WriteAs(w, status, jsonContentType, body)
+	WriteAs(w, status, MediaJSON, body)
 }
 
-const jsonContentType = "application/json"
+// MediaJSON is the media type of all answers but GraphQL's.
+const MediaJSON = "application/json"
 
 // WriteAs is Write for a body of another media type.
 func WriteAs(w http.ResponseWriter, status int, contentType string, body func([]byte) []byte) {

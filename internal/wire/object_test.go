@@ -1,0 +1,51 @@
+package wire
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/veranda-go/veranda/internal/fault"
+)
+
+func TestObject(t *testing.T) {
+	got, err := Object([]byte(` {"a":[1,{"b":null},true,"\u00e9\ud83c\udfc3"],"n":9223372036854775807123,"":{}} `), "body")
+	want := map[string]any{
+		"a": []any{json.Number("1"), map[string]any{"b": nil}, true, "é🏃"},
+		"n": json.Number("9223372036854775807123"), "": map[string]any{},
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, %v, want %v", got, err, want)
+	}
+	deep := func(n int) string { return `{"a":` + strings.Repeat("[", n) + strings.Repeat("]", n) + `}` }
+	if _, err := Object([]byte(deep(maxNesting-1)), "body"); err != nil {
+		t.Error(err)
+	}
+	for _, test := range []struct{ text, want string }{
+		{``, "body: malformed JSON: it ends too early"},
+		{`{"a":1`, "a: malformed JSON: it ends too early"},
+		{`[]`, "body: must be a JSON object"},
+		{`null`, "body: must be a JSON object"},
+		{`{"a":1,"a":1}`, "a: given more than once"},
+		{`{"a":{"b":1,"b":1}}`, "a: a name is given more than once"},
+		{`{"a":{"b":1,"\u0062":1}}`, "a: a name is given more than once"},
+		{`{"a":1} {}`, "body: more text after the JSON object"},
+		{`{"a":1}x`, "body: more text after the JSON object"},
+		{`{"a":"\ud800"}`, "a: malformed JSON, or not valid UTF-8"},
+		{"{\"a\":\"\xff\"}", "a: malformed JSON, or not valid UTF-8"},
+		{"{\"\xff\":1}", "body: malformed JSON, or not valid UTF-8"},
+		{`{"a":01}`, "a: malformed JSON, or not valid UTF-8"},
+		{`{"a":NaN}`, "a: malformed JSON, or not valid UTF-8"},
+		{`{a:1}`, "body: malformed JSON, or not valid UTF-8"},
+		{`{"a":1,}`, "a: malformed JSON, or not valid UTF-8"},
+		{`{"a":[1,]}`, "a: malformed JSON, or not valid UTF-8"},
+		{deep(maxNesting), "a: must not be nested deeper than 32"},
+		{deep(1 << 20), "a: must not be nested deeper than 32"},
+	} {
+		_, err := Object([]byte(test.text), "body")
+		if err == nil || strings.Join(fault.From(err).Sentences(), "; ") != test.want || fault.KindOf(err) != fault.Invalid {
+			t.Errorf("%.40s: %v, want %s", test.text, err, test.want)
+		}
+	}
+}
