@@ -201,6 +201,44 @@ func TestClose(t *testing.T) {
 	})
 }
 
+// TestChanged waits for commits: one that fails has changed nothing, and who
+// waits is told before the callers are.
+func TestChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := newGate()
+		a := &asking{t: t, group: New(gate.commit)}
+		defer a.group.Close()
+		first := a.group.Changed()
+		told := func() bool {
+			select {
+			case <-first:
+				return true
+			default:
+				return false
+			}
+		}
+		a.ask(t.Context(), 1)
+		<-gate.groups
+		gate.leave <- errors.New("disk full")
+		<-a.answers[0]
+		if told() {
+			t.Error("told of a commit that failed")
+		}
+		a.ask(t.Context(), 2)
+		<-gate.groups
+		gate.leave <- nil
+		a.want(1, 4, nil)
+		if !told() {
+			t.Error("not told of a commit whose caller has the answer")
+		}
+		select {
+		case <-a.group.Changed():
+			t.Error("told of a commit that was before the question")
+		default:
+		}
+	})
+}
+
 // TestLimit fills the queue: no group passes the limit, and nobody is lost.
 func TestLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

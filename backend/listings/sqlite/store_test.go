@@ -56,6 +56,18 @@ func TestPlans(t *testing.T) {
 			_, _, err := s.Create(t.Context(), listings.Draft{UserID: 1, Type: listings.Rent, Price: 1}, "")
 			return err
 		}, ""},
+		{"create with a key", func() error {
+			_, _, err := s.Create(t.Context(), listings.Draft{UserID: 1, Type: listings.Rent, Price: 1}, "key")
+			return err
+		}, ""},
+		{"feed", func() error {
+			_, err := s.Feed(t.Context(), 1, 0, 10)
+			return err
+		}, ""},
+		{"feed of a user", func() error {
+			_, err := s.Feed(t.Context(), 1, 1, 10)
+			return err
+		}, ""},
 		{"get", func() error {
 			_, err := s.Get(t.Context(), 1)
 			return err

@@ -56,6 +56,10 @@ func TestPlans(t *testing.T) {
 			_, _, err := s.Create(t.Context(), users.Draft{Name: "A"}, "")
 			return err
 		}, ""},
+		{"create with a key", func() error {
+			_, _, err := s.Create(t.Context(), users.Draft{Name: "A"}, "key")
+			return err
+		}, ""},
 		{"get", func() error {
 			_, err := s.Get(t.Context(), 1)
 			return err
