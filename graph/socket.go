@@ -132,7 +132,7 @@ func (s *socket) close(code websocket.StatusCode, reason string) {
 
 // ping ends a connection whose client has gone without a word, or is stuck.
 func (s *socket) ping() {
-	tick := time.NewTicker(s.door.limits.keepAlive)
+	tick := time.NewTicker(s.door.limits.KeepAlive)
 	defer tick.Stop()
 	for {
 		select {
@@ -140,7 +140,7 @@ func (s *socket) ping() {
 			return
 		case <-tick.C:
 		}
-		ctx, cancel := context.WithTimeout(s.ctx, s.door.limits.keepAlive)
+		ctx, cancel := context.WithTimeout(s.ctx, s.door.limits.KeepAlive)
 		err := s.conn.Ping(ctx)
 		cancel()
 		if err != nil {
@@ -298,7 +298,7 @@ func (s *socket) sendTo(kind, id string, payload func([]byte) []byte) bool {
 // send writes a message, or ends the connection of a client that does not take
 // it in time. While it waits, the operation waits: nothing piles up here.
 func (s *socket) send(message func([]byte) []byte) (ok bool) {
-	ctx, cancel := context.WithTimeout(s.ctx, wire.StreamWriteTimeout)
+	ctx, cancel := context.WithTimeout(s.ctx, s.door.limits.Write)
 	defer cancel()
 	wire.WithBuffer(message, func(b []byte) {
 		if ok = s.conn.Write(ctx, websocket.MessageText, b) == nil; !ok {

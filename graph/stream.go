@@ -18,8 +18,7 @@ import (
 
 // streamLimits bound connections that stay open.
 type streamLimits struct {
-	// keepAlive is the time between pings, and for their answers.
-	keepAlive time.Duration
+	wire.StreamLimits
 	// init is how long a WebSocket may take to introduce itself.
 	init time.Duration
 	// answer is the deadline of a query or mutation, as requests have it.
@@ -29,7 +28,7 @@ type streamLimits struct {
 }
 
 var defaultStreamLimits = streamLimits{
-	keepAlive: 15 * time.Second, init: 10 * time.Second, answer: 20 * time.Second, operations: 100,
+	StreamLimits: wire.DefaultStreamLimits, init: 10 * time.Second, answer: 20 * time.Second, operations: 100,
 }
 
 // stream runs an operation and hands on its answers until there are no more
@@ -58,7 +57,7 @@ func (d *Door) stream(ctx context.Context, op *graphql.OperationContext, send fu
 
 // serveEvents answers with server-sent events. op is nil if refused is not.
 func (d *Door) serveEvents(w http.ResponseWriter, r *http.Request, op *graphql.OperationContext, refused *refusal) {
-	events := wire.NewEvents(w, r, d.limits.keepAlive)
+	events := wire.NewEvents(w, r, d.limits.StreamLimits)
 	defer events.Close()
 	next := func(resp *graphql.Response) bool {
 		return events.Send("next", "", func(b []byte) []byte { return appendResponse(b, resp) })

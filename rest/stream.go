@@ -3,16 +3,12 @@ package rest
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/internal/fault"
 	"github.com/veranda-go/veranda/internal/wire"
 	"github.com/veranda-go/veranda/publicapi"
 )
-
-// keepAlive is the time between signs of life on a stream without news.
-const keepAlive = 15 * time.Second
 
 // stream sends each new listing as a server-sent event (HTML standard, 9.2).
 // A client that comes back with Last-Event-ID, as browsers do by themselves,
@@ -37,7 +33,7 @@ func (d *Door) stream(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	events := wire.NewEvents(w, r, keepAlive)
+	events := wire.NewEvents(w, r, wire.DefaultStreamLimits)
 	defer events.Close()
 	_ = follow(events.Done, func(batch []publicapi.ListingCreated) error { // ends with the client
 		list := make([]listings.Listing, len(batch))

@@ -41,9 +41,18 @@ func Stream(w http.ResponseWriter, r *http.Request) (ctx, drain context.Context,
 	return ctx, s.drain, func() { stop(); cancelCtx() }, rc
 }
 
-// StreamWriteTimeout is how long a client of a stream may take to make room
-// for one message. Who is slower is cut off.
-const StreamWriteTimeout = 10 * time.Second
+// StreamLimits bound a stream.
+type StreamLimits struct {
+	// KeepAlive is the time between signs of life.
+	KeepAlive time.Duration
+	// Write is how long a client may take to make room for one message. Who is
+	// slower is cut off.
+	Write time.Duration
+}
+
+// DefaultStreamLimits suit proxies, most of which cut off what is silent for a
+// minute.
+var DefaultStreamLimits = StreamLimits{KeepAlive: 15 * time.Second, Write: 10 * time.Second}
 
 // Events is an answer of server-sent events. Make it with NewEvents.
 type Events struct {
@@ -55,7 +64,7 @@ type Events struct {
 	cancel context.CancelFunc
 	mu     sync.Mutex
 	alive  *time.Timer
-	period time.Duration
+	limits StreamLimits
 	buf    []byte
 	closed bool
 }
@@ -65,17 +74,17 @@ type Events struct {
 // noticed only by writing to it. Close it before the handler returns. When the
 // server stops, the stream ends without a last event, so that clients come
 // again.
-func NewEvents(w http.ResponseWriter, r *http.Request, keepAlive time.Duration) *Events {
+func NewEvents(w http.ResponseWriter, r *http.Request, limits StreamLimits) *Events {
 	ctx, drain, cancel, rc := Stream(w, r)
 	stop := context.AfterFunc(drain, cancel)
-	e := &Events{Done: ctx, w: w, rc: rc, cancel: func() { stop(); cancel() }, period: keepAlive}
+	e := &Events{Done: ctx, w: w, rc: rc, cancel: func() { stop(); cancel() }, limits: limits}
 	h := w.Header()
 	h["Content-Type"] = []string{"text/event-stream; charset=utf-8"}
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // nginx collects answers otherwise
 	w.WriteHeader(http.StatusOK)
 	e.mu.Lock()
-	e.alive = time.AfterFunc(keepAlive, e.comment)
+	e.alive = time.AfterFunc(limits.KeepAlive, e.comment)
 	e.mu.Unlock()
 	e.comment()
 	return e
@@ -110,12 +119,12 @@ func (e *Events) write(frame func([]byte) []byte) bool {
 		return false
 	}
 	e.buf = frame(e.buf[:0])
-	_ = e.rc.SetWriteDeadline(time.Now().Add(StreamWriteTimeout))
+	_ = e.rc.SetWriteDeadline(time.Now().Add(e.limits.Write))
 	if _, err := e.w.Write(e.buf); err != nil || e.rc.Flush() != nil {
 		e.cancel()
 		return false
 	}
-	e.alive.Reset(e.period)
+	e.alive.Reset(e.limits.KeepAlive)
 	return true
 }
 
