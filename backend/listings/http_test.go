@@ -27,12 +27,14 @@ const maxPageSize = 100
 type service struct {
 	*listings.Client
 	url   string
+	path  string // of the database
 	store listings.Store
 }
 
 func serve(t *testing.T) service {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "listings.db"))
+	path := filepath.Join(t.TempDir(), "listings.db")
+	store, err := sqlite.Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +51,7 @@ func serve(t *testing.T) service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return service{listings.NewClient(c), server.URL, store}
+	return service{listings.NewClient(c), server.URL, path, store}
 }
 
 const form = "application/x-www-form-urlencoded"
@@ -57,13 +59,21 @@ const form = "application/x-www-form-urlencoded"
 // ask sends a request as it is spelled and gives the answer with its body.
 func (s service) ask(t *testing.T, method, target, contentType, body string) (*http.Response, string) {
 	t.Helper()
+	header := http.Header{}
+	if contentType != "" {
+		header.Set("Content-Type", contentType)
+	}
+	return s.request(t, method, target, body, header)
+}
+
+// request is ask with headers.
+func (s service) request(t *testing.T, method, target, body string, header http.Header) (*http.Response, string) {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, s.url+target, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if contentType != "" {
-		req.Header.Set("Content-Type", contentType)
-	}
+	req.Header = header
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)

@@ -57,13 +57,21 @@ const form = "application/x-www-form-urlencoded"
 // ask sends a request as it is spelled and gives the answer with its body.
 func (s service) ask(t *testing.T, method, target, contentType, body string) (*http.Response, string) {
 	t.Helper()
+	header := http.Header{}
+	if contentType != "" {
+		header.Set("Content-Type", contentType)
+	}
+	return s.request(t, method, target, body, header)
+}
+
+// request is ask with headers.
+func (s service) request(t *testing.T, method, target, body string, header http.Header) (*http.Response, string) {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, s.url+target, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if contentType != "" {
-		req.Header.Set("Content-Type", contentType)
-	}
+	req.Header = header
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)

@@ -41,6 +41,13 @@ func Store(t *testing.T, newDatabase func(t *testing.T) Open) {
 		{"foreign cursors", testForeignCursors},
 		{"orders of users", testOfUsersQueries},
 		{"rows while paging", testRowsWhilePaging},
+		{"feed", testFeed},
+		{"changed", testChanged},
+		{"follow", testFollow},
+		{"keys", testKeys},
+		{"keys forgotten", testKeysForgotten},
+		{"keys reopen", testKeysReopen},
+		{"keys at once", testKeysAtOnce},
 		{"many writers", testManyWriters},
 		{"cancelled", testCancelled},
 		{"close", testClose},
@@ -438,6 +445,9 @@ func testCancelled(t *testing.T, d database) {
 // callAll calls every method that takes a context and gives their errors.
 func callAll(ctx context.Context, s listings.Store) map[string]error {
 	errs := map[string]error{"ping": s.Ping(ctx)}
+	_, _, errs["create with a key"] = s.Create(ctx, listings.Draft{UserID: 1, Type: listings.Sale, Price: 5}, "key")
+	_, errs["feed"] = s.Feed(ctx, 0, 0, 10)
+	_, errs["feed of a user"] = s.Feed(ctx, 0, 1, 10)
 	_, _, errs["create"] = s.Create(ctx, listings.Draft{UserID: 1, Type: listings.Sale, Price: 5}, "")
 	_, errs["get"] = s.Get(ctx, 1)
 	_, errs["list"] = s.List(ctx, listings.Query{Limit: 10})

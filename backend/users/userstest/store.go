@@ -37,6 +37,10 @@ func Store(t *testing.T, newDatabase func(t *testing.T) Open) {
 		{"paging", testPaging},
 		{"get", testGet},
 		{"batch", testBatch},
+		{"keys", testKeys},
+		{"keys forgotten", testKeysForgotten},
+		{"keys reopen", testKeysReopen},
+		{"keys at once", testKeysAtOnce},
 		{"many writers", testManyWriters},
 		{"cancelled", testCancelled},
 		{"close", testClose},
@@ -429,6 +433,7 @@ func testCancelled(t *testing.T, d database) {
 // callAll calls every method that takes a context and gives their errors.
 func callAll(ctx context.Context, s users.Store) map[string]error {
 	errs := map[string]error{"ping": s.Ping(ctx)}
+	_, _, errs["create with a key"] = s.Create(ctx, users.Draft{Name: "C"}, "key")
 	_, _, errs["create"] = s.Create(ctx, users.Draft{Name: "C"}, "")
 	_, errs["get"] = s.Get(ctx, 1)
 	_, errs["list"] = s.List(ctx, users.Query{Limit: 10})

@@ -1,0 +1,192 @@
+package users_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/veranda-go/veranda/backend/users"
+	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/wire"
+)
+
+const suresh = "name=Suresh+S."
+
+// post sends a creation with idempotency keys, each in a header of its own.
+func (s service) post(t *testing.T, form string, keys ...string) (*http.Response, string) {
+	t.Helper()
+	return s.request(t, "POST", "/users", form, http.Header{
+		"Content-Type":    {"application/x-www-form-urlencoded"},
+		"Idempotency-Key": keys,
+	})
+}
+
+func TestIdempotencyKey(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	resp, body := s.post(t, suresh, "a")
+	if resp.StatusCode != 200 || resp.Header.Get("Idempotency-Replayed") != "" {
+		t.Fatalf("first: %d %v %s", resp.StatusCode, resp.Header, body)
+	}
+	// Spelled and sent otherwise, it is the same creation.
+	for _, form := range []string{suresh, "name=%53uresh%20S."} {
+		again, bodyAgain := s.post(t, form, "a")
+		if again.StatusCode != 200 || again.Header.Get("Idempotency-Replayed") != "true" || bodyAgain != body {
+			t.Errorf("%s again: %d %v\n got %s\nwant %s", form, again.StatusCode, again.Header, bodyAgain, body)
+		}
+	}
+	for _, key := range []string{"b", "A", "!", "~", strings.Repeat("k", 255)} {
+		resp, bodyOther := s.post(t, suresh, key)
+		if resp.StatusCode != 200 || resp.Header.Get("Idempotency-Replayed") != "" || bodyOther == body {
+			t.Errorf("key %.20s: %d %v %s", key, resp.StatusCode, resp.Header, bodyOther)
+		}
+	}
+
+	resp, body = s.post(t, suresh+"1", "a")
+	if want := `{"result":false,"errors":["Idempotency-Key: already used with other parameters"]}`; resp.StatusCode != 422 || body != want {
+		t.Errorf("another name: %d %s", resp.StatusCode, body)
+	}
+	resp, body = s.post(t, "name=", "a")
+	refused(t, resp, body, http.StatusBadRequest, "name")
+
+	for _, keys := range [][]string{
+		{""}, {" "}, {"a b"}, {"a\tb"}, {"ключ"}, {"\x80"}, {"\"a b\""}, {strings.Repeat("k", 256)}, {"a", "a"}, {"a", "b"},
+	} {
+		resp, body := s.post(t, suresh, keys...)
+		refused(t, resp, body, http.StatusBadRequest, "Idempotency-Key")
+	}
+	rows, err := s.store.List(t.Context(), users.Query{Limit: 100})
+	if err != nil || len(rows) != 6 {
+		t.Errorf("%d rows, %v, want 6", len(rows), err)
+	}
+}
+
+// slowStore begins a creation and ends it when it is told to.
+type slowStore struct {
+	users.Store
+	begun, end chan struct{}
+}
+
+func (s *slowStore) Create(ctx context.Context, d users.Draft, key string) (users.User, bool, error) {
+	s.begun <- struct{}{}
+	<-s.end
+	return s.Store.Create(ctx, d, key)
+}
+
+func TestIdempotencyKeyInProgress(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	slow := &slowStore{s.store, make(chan struct{}), make(chan struct{})}
+	r := wire.NewRouter()
+	users.NewHandler(slow, maxPageSize, slog.New(slog.DiscardHandler)).Routes(r)
+	server := httptest.NewServer(r)
+	defer server.Close()
+	s.url = server.URL
+
+	answers := make(chan string)
+	send := func(keys ...string) {
+		resp, body := s.post(t, suresh, keys...)
+		answers <- fmt.Sprint(resp.StatusCode, resp.Header.Get("Idempotency-Replayed"), body)
+	}
+	go send("a")
+	<-slow.begun
+	for range 2 {
+		resp, body := s.post(t, suresh, "a")
+		want := `{"result":false,"errors":["Idempotency-Key: a request with this key is in progress"]}`
+		if resp.StatusCode != 409 || resp.Header.Get("Retry-After") != "1" || body != want {
+			t.Errorf("in progress: %d %v %s", resp.StatusCode, resp.Header, body)
+		}
+	}
+	// Others are not in its way.
+	go send("b")
+	<-slow.begun
+	go send()
+	<-slow.begun
+	for range 3 {
+		slow.end <- struct{}{}
+		if answer := <-answers; !strings.HasPrefix(answer, "200{") {
+			t.Error(answer)
+		}
+	}
+	go send("a")
+	<-slow.begun
+	slow.end <- struct{}{}
+	if answer := <-answers; !strings.HasPrefix(answer, "200true{") {
+		t.Errorf("after it was done: %s", answer)
+	}
+}
+
+func TestIdempotencyKeyOfClient(t *testing.T) {
+	t.Parallel()
+	s, ctx := serve(t), t.Context()
+	if honours, err := s.HonoursKeys(ctx); err != nil || !honours {
+		t.Errorf("honours keys: %v, %v", honours, err)
+	}
+	draft := users.Draft{Name: "A"}
+	made, replayed, err := s.Create(ctx, draft, "a")
+	if err != nil || replayed {
+		t.Fatalf("create: %v, %v", replayed, err)
+	}
+	if got, replayed, err := s.Create(ctx, draft, "a"); err != nil || !replayed || got != made {
+		t.Errorf("again: %+v, %v, %v, want %+v", got, replayed, err, made)
+	}
+	draft.Name += "B"
+	_, _, err = s.Create(ctx, draft, "a")
+	if f := fault.From(err); f.Kind != fault.Mismatch || f.Sentences()[0] != "Idempotency-Key: already used with other parameters" {
+		t.Errorf("another draft: %v of kind %d", err, f.Kind)
+	}
+
+	// What a service of another make answers.
+	status := http.StatusNotFound
+	other := client(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(`{"errors":["name: too low"]}`))
+	})
+	for _, status = range []int{200, 400, 404} {
+		if honours, err := other.HonoursKeys(ctx); err != nil || honours {
+			t.Errorf("status %d: honours keys %v, %v", status, honours, err)
+		}
+	}
+	for _, status = range []int{500, 503} {
+		if _, err := other.HonoursKeys(ctx); fault.KindOf(err) != fault.Unavailable {
+			t.Errorf("status %d: %v", status, err)
+		}
+	}
+	for _, test := range []struct {
+		status int
+		key    string
+		want   fault.Kind
+	}{
+		{409, "a", fault.Conflict}, {422, "a", fault.Mismatch}, {409, "", fault.Unavailable}, {422, "", fault.Unavailable},
+	} {
+		status = test.status
+		if _, _, err := other.Create(ctx, draft, test.key); fault.KindOf(err) != test.want {
+			t.Errorf("status %d to key %q: %v", status, test.key, err)
+		}
+	}
+}
+
+func TestPingNamesFeatures(t *testing.T) {
+	t.Parallel()
+	resp, _ := serve(t).ask(t, "GET", "/users/ping", "", "")
+	if got := resp.Header.Get("Veranda-Features"); got != "idempotency-key" {
+		t.Errorf("features %q", got)
+	}
+}
+
+// client calls a service that answers every question with f.
+func client(t *testing.T, f http.HandlerFunc) *users.Client {
+	t.Helper()
+	server := httptest.NewServer(f)
+	t.Cleanup(server.Close)
+	c, err := wire.NewClient("user service", server.URL, time.Minute, http.DefaultTransport)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return users.NewClient(c)
+}
