@@ -81,11 +81,23 @@ func connect(path string, flags sqlite.OpenFlags) (*sqlite.Conn, error) {
 		pragmas = append(pragmas, "journal_mode = WAL", "synchronous = FULL")
 	}
 	for _, p := range pragmas {
-		if err := sqlitex.ExecuteTransient(c, "PRAGMA "+p, nil); err != nil {
+		if err := pragma(c, p); err != nil {
 			return nil, errors.Join(fmt.Errorf("cannot prepare %s: %w", path, err), c.Close())
 		}
 	}
 	return c, nil
+}
+
+// pragma sets one. Of two processes that switch a new file to WAL at once,
+// SQLite refuses one without waiting, as each holds what the other wants: that
+// one has to try again.
+func pragma(c *sqlite.Conn, text string) error {
+	for start := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		err := sqlitex.ExecuteTransient(c, "PRAGMA "+text, nil)
+		if sqlite.ErrCode(err).ToPrimary() != sqlite.ResultBusy || time.Since(start) > busyTimeout {
+			return err
+		}
+	}
 }
 
 // upgrade applies what is missing in one transaction, which also is the lock
