@@ -140,7 +140,12 @@ func (a *API) batchListings(ctx context.Context, userIDs []int64, first int64) (
 			return found, nil
 		}
 		if err != nil && !missing(err) {
-			return nil, err
+			if !stumbles(err) {
+				return nil, err
+			}
+			if _, err := a.Listings(ctx, page.Page{Num: 1, Size: 1}, userIDs[0]); err != nil {
+				return nil, err
+			}
 		}
 		a.listingsBatch.markMissing(a.now())
 	}

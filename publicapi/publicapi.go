@@ -44,12 +44,23 @@ func New(l *listings.Client, u *users.Client, maxPageSize int64) *API {
 // MaxPageSize is the largest page in rows.
 func (a *API) MaxPageSize() int64 { return a.maxPageSize }
 
-// Ready tells whether both backends answer.
+// Ready tells whether both backends answer, and which do not.
 func (a *API) Ready(ctx context.Context) error {
-	failed := make(chan error, 2)
-	go func() { failed <- documented(a.listings.Ping(ctx), "listing service") }()
-	go func() { failed <- documented(a.users.Ping(ctx), "user service") }()
-	return errors.Join(<-failed, <-failed)
+	failed := make(chan error, 1)
+	go func() { failed <- documented(a.users.Ping(ctx), userService) }()
+	errs := []error{documented(a.listings.Ping(ctx), listingService), <-failed}
+	cause := errors.Join(errs...)
+	if cause == nil {
+		return nil
+	}
+	down := fault.Wrap(fault.Unavailable, "", cause)
+	down.Problems = nil
+	for _, err := range errs {
+		if err != nil {
+			down.Problems = append(down.Problems, fault.From(err).Problems...)
+		}
+	}
+	return down
 }
 
 // documented judges the failure of a documented route. Every implementation
@@ -75,6 +86,14 @@ func missing(err error) bool {
 		return true
 	}
 	return false
+}
+
+// stumbles tells whether a failure of a route of our own may also mean that:
+// a backend may take /users/batch for an id and fail on it. One that is only
+// busy says when to come again.
+func stumbles(err error) bool {
+	f := fault.From(err)
+	return f.Kind == fault.Unavailable && f.RetryAfter == 0
 }
 
 // fanOut is how many documented calls stand in for one batch at a time.

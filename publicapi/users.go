@@ -106,7 +106,12 @@ func (a *API) batchUsers(ctx context.Context, ids []int64) ([]users.User, error)
 			return found, nil
 		}
 		if err != nil && !missing(err) {
-			return nil, err
+			if !stumbles(err) {
+				return nil, err
+			}
+			if _, err := a.User(ctx, ids[0]); err != nil {
+				return nil, err
+			}
 		}
 		a.usersBatch.markMissing(a.now())
 	}

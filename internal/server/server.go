@@ -150,8 +150,9 @@ func (s *Server) Health(r chi.Router) {
 		ctx, cancel := context.WithTimeout(req.Context(), readyTimeout)
 		defer cancel()
 		if err := s.ready(ctx); err != nil {
-			f := fault.From(err)
-			return fault.Wrap(fault.Unavailable, f.Sentences()[0], err)
+			down := fault.Wrap(fault.Unavailable, "", err)
+			down.Problems = fault.From(err).Problems
+			return down
 		}
 		writeOK(w)
 		return nil
