@@ -101,7 +101,7 @@ func newAPI(t testing.TB, transport http.RoundTripper) *publicapi.API {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return publicapi.New(listings.NewClient(lc), users.NewClient(uc), 100)
+	return publicapi.New(listings.NewClient(lc), users.NewClient(uc), publicapi.Config{MaxPageSize: 100})
 }
 
 // The engine's table has every field that the schema has below Query, and

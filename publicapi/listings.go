@@ -15,7 +15,8 @@ import (
 const listingService = "listing service"
 
 // Listings returns a page of listings, newest first. userID 0 keeps those of
-// all users.
+// all users. Callers who ask the same at the same moment share the rows, which
+// are not to be changed.
 func (a *API) Listings(ctx context.Context, pg page.Page, userID int64) ([]listings.Listing, error) {
 	if err := fault.Check(pg.Problems(a.maxPageSize)); err != nil {
 		return nil, err
@@ -23,8 +24,16 @@ func (a *API) Listings(ctx context.Context, pg page.Page, userID int64) ([]listi
 	if _, ok := pg.Offset(); !ok {
 		return nil, nil // not every backend takes care of its arithmetic
 	}
-	found, err := a.listings.List(ctx, pg, userID)
+	found, err := a.lists.Do(ctx, list{pg, userID}, func(ctx context.Context) ([]listings.Listing, error) {
+		return a.listings.List(ctx, pg, userID)
+	})
 	return found, documented(err, listingService)
+}
+
+// list is a question for a page, as a key.
+type list struct {
+	page   page.Page
+	userID int64
 }
 
 // Listing returns a listing by id, nil if there is none. Unsupported where
@@ -37,6 +46,10 @@ func (a *API) Listing(ctx context.Context, id int64) (*listings.Listing, error) 
 	}
 	if !missing(err) {
 		return nil, err
+	}
+	if f := fault.From(err); f.Kind == fault.NotFound && f.Problems[0].Param == "id" {
+		a.listingByID.markPresent(a.now()) // who blames the id has the route
+		return nil, nil
 	}
 	// Is it the listing that is missing, or the route?
 	ok, err := a.hasListingByID(ctx)

@@ -12,12 +12,28 @@ package publicapi
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
+
+	"github.com/maypok86/otter/v2"
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/users"
 	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/nextflight"
+	"github.com/veranda-go/veranda/internal/wire"
 )
+
+// Config is what a core needs to know.
+type Config struct {
+	// MaxPageSize is the largest page in rows.
+	MaxPageSize int64
+	// UserCacheSize is how many found users are kept for UserCacheTime. The
+	// documented services never change a user, so within their contract nothing
+	// gets old; the time bounds what is changed behind their back. 0 keeps none.
+	UserCacheSize int
+	UserCacheTime time.Duration
+}
 
 // API answers the public layer's questions. Make it with New.
 type API struct {
@@ -27,18 +43,30 @@ type API struct {
 	maxPageSize int64
 	now         func() time.Time
 
-	usersBatch    route // GET /users/batch
-	listingsBatch route // GET /listings/batch
-	listingByID   route // GET /listings/{id}
-
+	usersBatch            route // GET /users/batch
+	listingsBatch         route // GET /listings/batch
+	listingByID           route // GET /listings/{id}
 	listingKeys, userKeys route // Idempotency-Key
+
+	// What many requests ask at the same moment is asked once.
+	lists  nextflight.Group[list, []listings.Listing]
+	owners *nextflight.Batch[int64, *users.User]
+	kept   *otter.Cache[int64, *users.User] // nil if no users are kept
 
 	feed feed
 }
 
-// New is a core over two backends. No page is larger than maxPageSize rows.
-func New(l *listings.Client, u *users.Client, maxPageSize int64) *API {
-	return &API{listings: l, users: u, maxPageSize: maxPageSize, now: time.Now}
+// New is a core over two backends.
+func New(l *listings.Client, u *users.Client, c Config) *API {
+	a := &API{listings: l, users: u, maxPageSize: c.MaxPageSize, now: time.Now}
+	a.owners = nextflight.NewBatch(users.MaxBatch, a.findUsers)
+	if c.UserCacheSize > 0 {
+		a.kept = otter.Must(&otter.Options[int64, *users.User]{
+			MaximumSize:      c.UserCacheSize,
+			ExpiryCalculator: otter.ExpiryWriting[int64, *users.User](c.UserCacheTime),
+		})
+	}
+	return a
 }
 
 // MaxPageSize is the largest page in rows.
@@ -89,11 +117,11 @@ func missing(err error) bool {
 }
 
 // stumbles tells whether a failure of a route of our own may also mean that:
-// a backend may take /users/batch for an id and fail on it. One that is only
-// busy says when to come again.
+// a backend may take /users/batch for an id and break on it. One that does not
+// answer at all is just not there.
 func stumbles(err error) bool {
-	f := fault.From(err)
-	return f.Kind == fault.Unavailable && f.RetryAfter == 0
+	var answer *wire.StatusError
+	return errors.As(err, &answer) && answer.Status == http.StatusInternalServerError
 }
 
 // fanOut is how many documented calls stand in for one batch at a time.

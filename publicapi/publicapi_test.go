@@ -44,7 +44,7 @@ func newBed(t *testing.T) *bed {
 		return c
 	}
 	b.API = publicapi.New(listings.NewClient(client("listing service", b.listings.URL)),
-		users.NewClient(client("user service", b.users.URL)), maxPageSize)
+		users.NewClient(client("user service", b.users.URL)), publicapi.Config{MaxPageSize: maxPageSize})
 	return b
 }
 

@@ -61,31 +61,59 @@ func (a *API) Owners(ctx context.Context, list []*listings.Listing) ([]*users.Us
 	return loadersOf(ctx).users.load(ctx, ids)
 }
 
-// fetchUsers is the loader's batch: the users of distinct ids.
+// fetchUsers is the loader's batch: the users of distinct ids, kept ones first.
 func (a *API) fetchUsers(ctx context.Context, ids []int64) []*dataloader.Result[*users.User] {
-	found := make(map[int64]*users.User, len(ids))
-	// A backend may hold listings with ids that no user can have. Asking for
-	// one would get the whole batch refused.
-	valid := make([]int64, 0, len(ids))
-	for _, id := range ids {
-		if id > 0 {
-			valid = append(valid, id)
-		}
-	}
-	for chunk := range slices.Chunk(valid, users.MaxBatch) {
-		list, err := a.batchUsers(ctx, chunk)
-		if err != nil {
-			return failAll[int64, *users.User](ids, ownerFailure(err))
-		}
-		for i := range list {
-			found[list[i].ID] = &list[i]
-		}
-	}
+	results := make([]dataloader.Result[*users.User], len(ids))
 	out := make([]*dataloader.Result[*users.User], len(ids))
+	asked := make([]int64, 0, len(ids))
 	for i, id := range ids {
-		out[i] = &dataloader.Result[*users.User]{Data: found[id]}
+		out[i] = &results[i]
+		if a.kept != nil {
+			if u, ok := a.kept.GetIfPresent(id); ok {
+				results[i].Data = u
+				continue
+			}
+		}
+		// A backend may hold listings with ids that no user can have. Asking
+		// for one would get the whole batch refused.
+		if id > 0 {
+			asked = append(asked, id)
+		}
+	}
+	if len(asked) == 0 {
+		return out
+	}
+	found, err := a.owners.Load(ctx, asked)
+	if err != nil {
+		err = ownerFailure(err)
+	}
+	for i, id := range ids {
+		if results[i].Data != nil || id <= 0 {
+			continue
+		}
+		results[i].Data, results[i].Error = found[id], err
 	}
 	return out
+}
+
+// findUsers asks the user service, and keeps whom it finds. That somebody does
+// not exist is never kept: it may be true no longer.
+func (a *API) findUsers(ctx context.Context, ids []int64) (map[int64]*users.User, error) {
+	found := make(map[int64]*users.User, len(ids))
+	for chunk := range slices.Chunk(ids, users.MaxBatch) {
+		list, err := a.batchUsers(ctx, chunk)
+		if err != nil {
+			return nil, err
+		}
+		for i := range list {
+			u := &list[i]
+			found[u.ID] = u
+			if a.kept != nil {
+				a.kept.Set(u.ID, u)
+			}
+		}
+	}
+	return found, nil
 }
 
 // ownerFailure is what is shown beside listings whose users could not be had:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/veranda-go/veranda/internal/page"
+	"github.com/veranda-go/veranda/publicapi"
 )
 
 // envPrefix begins the environment variables that are ours.
@@ -124,8 +125,22 @@ func (s *settings) debug() *bool {
 
 func (s *settings) maxPageSize() *int64 {
 	n := int64(page.DefaultMaxSize)
-	s.flags.Var((*maxPageValue)(&n), "max-page-size", "largest page in `rows`, from 1 to 1000")
+	s.maxPageSizeVar(&n)
 	return &n
+}
+
+func (s *settings) maxPageSizeVar(n *int64) {
+	*n = page.DefaultMaxSize
+	s.flags.Var((*maxPageValue)(n), "max-page-size", "largest page in `rows`, from 1 to 1000")
+}
+
+// core are the settings of a publicapi.Config.
+func (s *settings) core() *publicapi.Config {
+	c := &publicapi.Config{UserCacheTime: 30 * time.Second}
+	s.maxPageSizeVar(&c.MaxPageSize)
+	s.flags.Var((*countValue)(&c.UserCacheSize), "user-cache-size", "most `users` to keep in memory, each about 200 bytes; 0 asks the user service every time")
+	s.flags.Var((*delayValue)(&c.UserCacheTime), "user-cache-time", "how `long` a user is kept")
+	return c
 }
 
 func (s *settings) drainDelay() *time.Duration {

@@ -48,3 +48,17 @@ func (d *delayValue) Set(text string) error {
 	*d = delayValue(v)
 	return nil
 }
+
+// countValue is a whole number from 0 to 100,000,000.
+type countValue int
+
+func (c *countValue) String() string { return strconv.Itoa(int(*c)) }
+
+func (c *countValue) Set(text string) error {
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || n > 100_000_000 {
+		return errors.New("must be a whole number from 0 to 100000000")
+	}
+	*c = countValue(n)
+	return nil
+}

@@ -202,13 +202,25 @@ func isDial(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
+// StatusError is the cause of a fault that a backend answered with, as
+// opposed to one that did not answer.
+type StatusError struct {
+	Method, Path string
+	Status       int
+}
+
+// Error is for logs.
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("%s %s: status %d", e.Method, e.Path, e.Status)
+}
+
 // refusal turns a status back into a fault. Only what blames the input keeps
 // the backend's sentences; the rest is the backend's own trouble.
 func (c *Client) refusal(resp *http.Response, body []byte) error {
 	var envelope struct {
 		Errors []string `json:"errors"`
 	}
-	cause := fmt.Errorf("%s %s: status %d", resp.Request.Method, resp.Request.URL.Path, resp.StatusCode)
+	cause := &StatusError{resp.Request.Method, resp.Request.URL.Path, resp.StatusCode}
 	blame := func(kind fault.Kind) error {
 		f := fault.Wrap(kind, "refused by the "+c.service, cause)
 		if json.Unmarshal(body, &envelope) == nil && len(envelope.Errors) > 0 {
@@ -230,7 +242,9 @@ func (c *Client) refusal(resp *http.Response, body []byte) error {
 	switch resp.StatusCode {
 	case http.StatusBadRequest:
 		return blame(fault.Invalid)
-	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+	case http.StatusNotFound:
+		return blame(fault.NotFound) // its sentence tells a thing from a route
+	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
 		return fault.Wrap(fault.NotFound, "no such thing at the "+c.service, cause)
 	case http.StatusGatewayTimeout:
 		return fault.Wrap(fault.Timeout, c.service+" did not answer in time", cause)
