@@ -46,10 +46,12 @@ var house = []room{
 	{name: "backend/users/userstest", tests: true, may: "backend/users backend/users/sqlite internal/fault internal/once internal/page internal/wire",
 		why: "as listingstest"},
 
-	{name: "publicapi", may: "backend/listings backend/users internal/fault internal/page",
-		why: "the core reaches the services through their clients alone: no HTTP, no SQL, no door"},
+	{name: "internal/nextflight", why: "knows questions, not what they are about"},
+
+	{name: "publicapi", may: "backend/listings backend/users internal/fault internal/nextflight internal/page internal/wire",
+		why: "the core reaches the services through their clients alone: no SQL, no door; of wire it takes numbers and statuses"},
 	{name: "graph/scalar", may: "backend/listings internal/fault internal/wire"},
-	{name: "graph/generated", may: "backend/listings backend/users graph/scalar",
+	{name: "graph/generated", may: "backend/listings backend/users graph/scalar publicapi",
 		why: "generated; the types that gqlgen.yml binds"},
 	{name: "graph", may: "backend/listings backend/users graph/generated graph/scalar internal/fault internal/page internal/wire publicapi",
 		why: "a door knows the core and never the other door"},
@@ -61,6 +63,7 @@ var house = []room{
 		why: "wiring: the one place that knows all services, stores and doors"},
 
 	{name: "internal/need", tests: true, why: "installs what tests need"},
+	{name: "clients", tests: true, why: "clients of others, from npm, against the program as it runs"},
 	{name: "internal/testbed", tests: true, why: "another hand's backend, which shares no code with ours, nor its mistakes"},
 	{name: "internal/floors", tests: true},
 	{name: ".", why: "tools.go, never compiled"},
@@ -72,6 +75,7 @@ var outside = []guest{
 	{"github.com/go-chi/chi/v5", "internal/wire internal/server backend/listings backend/users rest", "routes"},
 	{"github.com/go-json-experiment/json", "internal/wire internal/seed", "strict JSON; services read it through wire.Params"},
 	{"github.com/graph-gophers/dataloader/v7", "publicapi", "batches are the core's affair"},
+	{"github.com/maypok86/otter/v2", "publicapi", "as dataloader"},
 	{"github.com/99designs/gqlgen", "graph graph/generated graph/scalar .", "only the GraphQL door knows its engine"},
 	{"github.com/vektah/gqlparser/v2", "graph graph/generated", "as gqlgen"},
 	{"github.com/coder/websocket", "graph", "as gqlgen, whose own WebSockets bound too little"},
