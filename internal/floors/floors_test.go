@@ -53,7 +53,7 @@ var house = []room{
 	{name: "graph/scalar", may: "backend/listings internal/fault internal/wire"},
 	{name: "graph/generated", may: "backend/listings backend/users graph/scalar publicapi",
 		why: "generated; the types that gqlgen.yml binds"},
-	{name: "graph", may: "backend/listings backend/users graph/generated graph/scalar internal/fault internal/page internal/wire publicapi",
+	{name: "graph", may: "backend/listings backend/users graph/generated graph/scalar internal/fault internal/nextflight internal/page internal/wire publicapi",
 		why: "a door knows the core and never the other door"},
 	{name: "rest", may: "backend/listings backend/users internal/fault internal/page internal/wire publicapi", why: "as graph"},
 	{name: "playground", why: "files, and nothing of what they ask for"},
@@ -66,6 +66,9 @@ var house = []room{
 	{name: "clients", tests: true, why: "clients of others, from npm, against the program as it runs"},
 	{name: "internal/testbed", tests: true, why: "another hand's backend, which shares no code with ours, nor its mistakes"},
 	{name: "internal/floors", tests: true},
+	{name: "bench", tests: true, why: "what we are measured against shares no code with us; its tests may"},
+	{name: "bench/plain", tests: true, may: "bench"},
+	{name: "bench/*", tests: true, may: "bench bench/plain"},
 	{name: ".", why: "tools.go, never compiled"},
 }
 
@@ -74,10 +77,10 @@ var house = []room{
 var outside = []guest{
 	{"github.com/go-chi/chi/v5", "internal/wire internal/server backend/listings backend/users rest", "routes"},
 	{"github.com/go-json-experiment/json", "internal/wire internal/seed", "strict JSON; services read it through wire.Params"},
-	{"github.com/graph-gophers/dataloader/v7", "publicapi", "batches are the core's affair"},
+	{"github.com/graph-gophers/dataloader/v7", "publicapi bench/plain", "batches are the core's affair"},
 	{"github.com/maypok86/otter/v2", "publicapi", "as dataloader"},
-	{"github.com/99designs/gqlgen", "graph graph/generated graph/scalar .", "only the GraphQL door knows its engine"},
-	{"github.com/vektah/gqlparser/v2", "graph graph/generated", "as gqlgen"},
+	{"github.com/99designs/gqlgen", "graph graph/generated graph/scalar bench/plain .", "only the GraphQL door knows its engine"},
+	{"github.com/vektah/gqlparser/v2", "graph graph/generated bench/plain", "as gqlgen"},
 	{"github.com/coder/websocket", "graph", "as gqlgen, whose own WebSockets bound too little"},
 	{"zombiezen.com/go/sqlite", "internal/litedb backend/*/sqlite", "driver and SQL end at the store"},
 	{"github.com/jackc/pgx/v5", "internal/pgdb backend/*/postgres internal/need", "as sqlite"},
@@ -87,8 +90,8 @@ var outside = []guest{
 	{"github.com/chromedp/chromedp", "", "drives the browser of tests"},
 
 	// From the standard library, what has one place.
-	{"flag", "cmd/veranda", "settings are read in one place"},
-	{"os/signal", "cmd/veranda", "the program handles signals, packages get contexts"},
+	{"flag", "cmd/veranda bench/*", "settings are read in one place"},
+	{"os/signal", "cmd/veranda bench/*", "the program handles signals, packages get contexts"},
 	{"database/sql", "", "costs twice as much as the driver: docs/decisions/0002-sqlite-driver.md"},
 	{"testing", "internal/need internal/testbed backend/*/*test", "not linked into the binary"},
 	{"unsafe", "", "nothing here is worth it"},
