@@ -44,6 +44,7 @@ func (d *Door) listings(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q, extended := listings.ReadQuery(p)
+	q.UserID = p.Int("user_id", 0)
 	pg := p.Page(d.api.MaxPageSize())
 	if err := p.Err(); err != nil {
 		return err
