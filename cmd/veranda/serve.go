@@ -4,19 +4,16 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 )
+
+// errTerminated is the cause of a context that SIGTERM ended: a machine wishes
+// the program to stop, not a person.
+var errTerminated = errors.New("terminated")
 
 // serve keeps services running until ctx ends or one of them fails, then
 // stops them: the last started first, so nobody asks a service that is gone.
 func serve(ctx context.Context, log *slog.Logger, drainDelay time.Duration, services ...*service) error {
-	terminated := make(chan os.Signal, 1)
-	signal.Notify(terminated, syscall.SIGTERM)
-	defer signal.Stop(terminated)
-
 	failed := make(chan error, len(services))
 	for _, s := range services {
 		go func() {
@@ -36,11 +33,9 @@ func serve(ctx context.Context, log *slog.Logger, drainDelay time.Duration, serv
 		}
 		// Load balancers need a moment to see that /readyz fails. A person who
 		// presses Ctrl-C does not.
-		select {
-		case <-terminated:
+		if errors.Is(context.Cause(ctx), errTerminated) {
 			log.Info("draining", "delay", drainDelay.String())
 			time.Sleep(drainDelay)
-		default:
 		}
 	}
 	return errors.Join(err, stop(services))
