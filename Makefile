@@ -80,3 +80,9 @@ test-race: ## run all tests with the race detector, nothing skipped, and print t
 .PHONY: vulnerabilities
 vulnerabilities: ## ask the vulnerability databases, where they are in reach
 	@.ci/vulnerabilities
+
+## Speed. Not part of "make check": it takes a quarter of an hour, and needs wrk.
+
+.PHONY: bench
+bench: ## measure beside other gateways; BENCH='-help' shows the flags
+	go run ./bench/load $(BENCH)

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// print writes all tables, which are Markdown and plain enough for a terminal.
+func (r *results) print(w io.Writer) {
+	fmt.Fprintf(w, "\n%s", r.tables())
+}
+
+func (r *results) tables() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Machine: %s. %s Medians of %d rounds of %s, candidates by turns.\n\n", r.machine, r.layout, r.rounds, r.seconds)
+	for _, n := range r.notes {
+		fmt.Fprintf(&b, "- %s\n", n)
+	}
+	if len(r.notes) > 0 {
+		b.WriteByte('\n')
+	}
+
+	table(&b, "| workload | candidate | requests/s | p50 ms | p99 ms | CPU µs/request | backend calls/request | peak MiB | answers checked | wrong | failed |")
+	for _, c := range r.cells {
+		checked, wrong, failed := 0, 0, int64(0)
+		for _, x := range c.rounds {
+			checked, wrong, failed = checked+x.checked, wrong+x.wrong, failed+x.errors
+		}
+		m := c.median
+		fmt.Fprintf(&b, "| %s | %s | %.0f | %.2f | %.2f | %.1f | %.2f | %.0f | %d | %d | %d |\n", c.workload.Name, c.candidate,
+			m(rps.of), m(func(x sample) float64 { return x.p50 })/1000, m(p99.of)/1000, m(cpu.of),
+			m(func(x sample) float64 { return x.calls }), m(func(x sample) float64 { return x.peak }), checked, wrong, failed)
+	}
+
+	if r.has(project) {
+		r.ratios(&b, rps)
+		r.ratios(&b, cpu)
+	}
+	if v := r.verdicts(); len(v) > 0 {
+		b.WriteString("\nTargets; \"tie\" is a miss by less than 15 %:\n\n")
+		table(&b, "| target | got | |")
+		for _, v := range v {
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", v.text, v.got, v.result)
+		}
+	}
+	if len(r.fresh) > 0 {
+		b.WriteString("\nAsked right after a write was acknowledged, under the load of W1 with backends 5 ms away:\n\n")
+		table(&b, "| candidate | asked | stale | failed |")
+		for _, f := range r.fresh {
+			fmt.Fprintf(&b, "| %s | %d | %d | %d |\n", f.candidate, f.asked, f.stale, f.failed)
+		}
+	}
+	if len(r.memory) > 0 {
+		b.WriteString("\nPeak memory of a fresh process, at the start and after many queries that differ in their texts:\n\n")
+		table(&b, "| candidate | at the start | after | failed |")
+		for _, m := range r.memory {
+			fmt.Fprintf(&b, "| %s | %.0f MiB | %.0f MiB | %d |\n", m.candidate, m.before, m.peak, m.failed)
+		}
+	}
+	if len(r.model) > 0 {
+		b.WriteString("\nThe project under W4's question, one thing changed at a time:\n\n")
+		table(&b, "| rows | connections | backends away | requests/s | p50 ms | CPU µs/request | calls/request |")
+		for _, m := range r.model {
+			fmt.Fprintf(&b, "| %d | %d | %.0f ms | %.0f | %.2f | %.1f | %.2f |\n", m.rows, m.connections, float64(m.delayUS)/1000, m.rps, m.p50/1000, m.cpu, m.calls)
+		}
+		if fixed, row, ok := r.perRow(); ok {
+			fmt.Fprintf(&b, "\nCPU per request ≈ %.0f µs + %.2f µs × rows (least squares over the rows above).\n", fixed, row)
+		}
+	}
+	return b.String()
+}
+
+// ratios is a table of the project over the others.
+func (r *results) ratios(b *strings.Builder, m metric) {
+	var others []string
+	for _, c := range r.cells {
+		if c.candidate != project && !strings.Contains(" "+strings.Join(others, " ")+" ", " "+c.candidate+" ") {
+			others = append(others, c.candidate)
+		}
+	}
+	if len(others) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n%s, the project's ÷ the others', medians over the rounds (≈ is a tie):\n\n", m.name)
+	table(b, "| workload | ÷ "+strings.Join(others, " | ÷ ")+" |")
+	for _, c := range r.cells {
+		if c.candidate != project {
+			continue
+		}
+		fmt.Fprintf(b, "| %s |", c.workload.Name)
+		for _, o := range others {
+			x, ok := r.ratio(m, c.workload.Name, project, o)
+			switch {
+			case !ok:
+				b.WriteString(" – |")
+			case x > 1-tie && x < 1+tie:
+				fmt.Fprintf(b, " ≈ %.2f |", x)
+			default:
+				fmt.Fprintf(b, " %.2f |", x)
+			}
+		}
+		b.WriteByte('\n')
+	}
+}
+
+// table begins a Markdown table.
+func table(b *strings.Builder, head string) {
+	fmt.Fprintf(b, "%s\n|%s\n", head, strings.Repeat(" --- |", strings.Count(head, "|")-1))
+}
+
+// Marks between which writeDoc puts the tables. The rest of the page is for
+// people to write.
+const (
+	begin = "<!-- bench:begin -->"
+	end   = "<!-- bench:end -->"
+)
+
+func (r *results) writeDoc(page, plot string) error {
+	text, err := os.ReadFile(page)
+	if err != nil {
+		return err
+	}
+	before, rest, ok1 := strings.Cut(string(text), begin)
+	_, after, ok2 := strings.Cut(rest, end)
+	if !ok1 || !ok2 {
+		return fmt.Errorf("%s has no %s … %s", page, begin, end)
+	}
+	if err := os.WriteFile(plot, []byte(r.plot()), 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(page, []byte(before+begin+"\n"+r.tables()+end+after), 0o644)
+}

@@ -1,0 +1,267 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/veranda-go/veranda/bench"
+)
+
+// sample is one round of one cell.
+type sample struct {
+	rps, p50, p99    float64 // requests a second, microseconds
+	cpu              float64 // microseconds of the gateway per request
+	calls            float64 // of backends per request
+	peak             float64 // MiB
+	requests, errors int64
+	checks
+}
+
+// results are everything that a run found.
+type results struct {
+	machine, layout string
+	notes           []string
+	rounds          int
+	seconds         time.Duration
+	cells           []cell
+	fresh           []freshness
+	memory          []memory
+	model           []measured
+	allocs          map[string]float64 // of the Go benchmarks, by name
+	ours            []ours
+}
+
+// ours is one way of starting the project.
+type ours struct {
+	name   string
+	cached bool
+}
+
+// cell is one candidate under one workload.
+type cell struct {
+	workload  bench.Workload
+	candidate string
+	rounds    []sample
+}
+
+func (r *results) add(w bench.Workload, candidate string, x sample) {
+	for i := range r.cells {
+		if r.cells[i].workload.Name == w.Name && r.cells[i].candidate == candidate {
+			r.cells[i].rounds = append(r.cells[i].rounds, x)
+			return
+		}
+	}
+	r.cells = append(r.cells, cell{w, candidate, []sample{x}})
+}
+
+func (r *results) cell(workload, candidate string) *cell {
+	for i := range r.cells {
+		if r.cells[i].workload.Name == workload && r.cells[i].candidate == candidate {
+			return &r.cells[i]
+		}
+	}
+	return nil
+}
+
+// has tells whether a candidate took part.
+func (r *results) has(candidate string) bool {
+	return slices.ContainsFunc(r.cells, func(c cell) bool { return c.candidate == candidate })
+}
+
+// metric is one number of a sample.
+type metric struct {
+	name string
+	of   func(sample) float64
+}
+
+var (
+	rps = metric{"requests/s", func(x sample) float64 { return x.rps }}
+	p99 = metric{"p99", func(x sample) float64 { return x.p99 }}
+	cpu = metric{"CPU per request", func(x sample) float64 { return x.cpu }}
+)
+
+func (c *cell) median(of func(sample) float64) float64 {
+	var all []float64
+	for _, x := range c.rounds {
+		all = append(all, of(x))
+	}
+	return median(all)
+}
+
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	slices.Sort(v)
+	if n := len(v); n%2 == 0 {
+		return (v[n/2-1] + v[n/2]) / 2
+	}
+	return v[len(v)/2]
+}
+
+// ratio is the median over the rounds of a ÷ b: the two halves of a round are
+// neighbours in time, so the machine's drift cancels out.
+func (r *results) ratio(m metric, workload, a, b string) (float64, bool) {
+	x, y := r.cell(workload, a), r.cell(workload, b)
+	if x == nil || y == nil {
+		return 0, false
+	}
+	var all []float64
+	for i := range min(len(x.rounds), len(y.rounds)) {
+		if d := m.of(y.rounds[i]); d > 0 {
+			all = append(all, m.of(x.rounds[i])/d)
+		}
+	}
+	return median(all), len(all) > 0
+}
+
+// tie is the difference that means nothing on a shared machine.
+const tie = 0.15
+
+// verdict is one target and what came of it.
+type verdict struct {
+	text   string
+	result string // pass, miss, within the noise, not measured
+	got    string
+}
+
+// target is a ratio that is wanted: at least, or at most.
+type target struct {
+	workload, against string
+	metric            metric
+	limit             float64
+	atMost            bool
+}
+
+// targets without the user cache (off) and with it.
+func targets(cached bool) []target {
+	toFloor, rest := 0.6, 0.9
+	if cached {
+		toFloor, rest = 1.0, 1.1
+	}
+	list := []target{
+		{"W1", tailcall, rps, 2, false}, {"W1", tailcall, cpu, 1, true},
+		{"W2", tailcall, rps, 1.2, false}, {"W2", tailcall, cpu, 1, true},
+		{"W3", constant, rps, 0.85, false},
+		{"W4", floor, rps, toFloor, false}, {"W4", tailcall, rps, 3.5, false},
+		{"W6", floor, rps, toFloor, false}, {"W6", tailcall, rps, 3.5, false},
+		{"W5", floor, rps, rest, false},
+	}
+	for _, w := range bench.Workloads {
+		list = append(list, target{w.Name, floor, p99, 1, true})
+	}
+	return list
+}
+
+// verdicts judges each way of starting the project by its targets.
+func (r *results) verdicts() []verdict {
+	var out []verdict
+	judge := func(name string, cached bool) {
+		for _, t := range targets(cached) {
+			if r.cell(t.workload, name) == nil {
+				continue
+			}
+			v := verdict{text: fmt.Sprintf("%s %s: %s ÷ %s %s %.2f", t.workload, name, t.metric.name, t.against, map[bool]string{false: "≥", true: "≤"}[t.atMost], t.limit)}
+			got, ok := r.ratio(t.metric, t.workload, name, t.against)
+			v.got = fmt.Sprintf("%.2f", got)
+			switch off := got/t.limit - 1; {
+			case !ok:
+				v.result, v.got = "not measured", "–"
+			case !t.atMost && off >= 0, t.atMost && off <= 0:
+				v.result = "pass"
+			case !t.atMost && off >= -tie, t.atMost && off <= tie:
+				v.result = "tie"
+			default:
+				v.result = "miss"
+			}
+			out = append(out, v)
+		}
+	}
+	for _, o := range r.ours {
+		judge(o.name, o.cached)
+	}
+	absolute := func(text string, got, limit float64, unit string) {
+		result := "pass"
+		if got >= limit {
+			result = "miss"
+		}
+		out = append(out, verdict{text, result, fmt.Sprintf("%.3g%s", got, unit)})
+	}
+	for _, o := range r.ours {
+		peak := 0.0
+		for _, c := range r.cells {
+			if c.candidate == o.name {
+				for _, x := range c.rounds {
+					peak = max(peak, x.peak)
+				}
+			}
+		}
+		if peak > 0 {
+			absolute(o.name+": peak memory under every load < 100 MiB", peak, 100, " MiB")
+		}
+		for _, m := range r.memory {
+			if m.candidate == o.name {
+				absolute(o.name+": peak memory after the distinct queries < 100 MiB", m.peak, 100, " MiB")
+			}
+		}
+		for _, f := range r.fresh {
+			if f.candidate == o.name {
+				absolute(o.name+": answers after a write that miss it: none", float64(f.stale+f.failed), 1, fmt.Sprintf(" of %d", f.asked))
+			}
+		}
+	}
+	if ours, theirs := r.allocs["W4/"+project], r.allocs["W4/"+plain]; ours > 0 && theirs > 0 {
+		absolute("W4 allocations ÷ plain gqlgen's < 0.1", ours/theirs, 0.1, "")
+	}
+	return out
+}
+
+func (r *results) wrongAnswers() int {
+	n := 0
+	for _, c := range r.cells {
+		if slices.ContainsFunc(r.ours, func(o ours) bool { return o.name == c.candidate }) {
+			for _, x := range c.rounds {
+				n += x.wrong
+			}
+		}
+	}
+	return n
+}
+
+// runGoBenchmarks runs the benchmarks of package bench, keeps what they print,
+// and reads the allocations out of it.
+func (r *results) runGoBenchmarks(ctx context.Context, name string) error {
+	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", ".", "-benchmem", "-count", "3", "-benchtime", "500ms", "./bench")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(os.Stdout, &out), os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("go test -bench: %w", err)
+	}
+	r.allocs = map[string]float64{}
+	for _, m := range regexp.MustCompile(`(?m)^Benchmark\w+/(W\d/[\w-]+?)(?:-\d+)?\s.*\s(\d+) allocs/op`).FindAllStringSubmatch(out.String(), -1) {
+		r.allocs[m[1]], _ = strconv.ParseFloat(m[2], 64)
+	}
+	return os.WriteFile(name, out.Bytes(), 0o644)
+}
+
+// writeBenchstat writes a line for each round, for benchstat.
+func (r *results) writeBenchstat(name string) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "goos: linux\npkg: github.com/veranda-go/veranda/bench/load\nmachine: %s\n", r.machine)
+	for _, c := range r.cells {
+		for _, x := range c.rounds {
+			fmt.Fprintf(&b, "BenchmarkLoad/%s/%s %d %.0f req/s %.0f p50-us %.0f p99-us %.1f cpu-us/req %.3f calls/req %.1f peak-MiB %d wrong %d errors\n",
+				c.workload.Name, strings.ReplaceAll(c.candidate, "-", "_"), x.requests, x.rps, x.p50, x.p99, x.cpu, x.calls, x.peak, x.wrong, x.errors)
+		}
+	}
+	return os.WriteFile(name, []byte(b.String()), 0o644)
+}
