@@ -6,6 +6,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 
+	"github.com/veranda-go/veranda/internal/nextflight"
 	"github.com/veranda-go/veranda/internal/wire"
 	"github.com/veranda-go/veranda/publicapi"
 )
@@ -18,6 +19,7 @@ type Door struct {
 	Origins wire.Origins
 
 	exec      graphql.GraphExecutor
+	flights   nextflight.Group[question, answer]
 	documents *documents
 	persisted persisted
 	log       *slog.Logger

@@ -53,6 +53,8 @@ type request struct {
 	extensions           map[string]any
 	// documentID names a persisted document, in place of query.
 	documentID string
+	// raw is the request's text, whole.
+	raw string
 }
 
 // refusal is the end of a request that is no operation.
@@ -114,16 +116,46 @@ func (d *Door) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	case refused != nil:
 		writeRefusal(w, orJSON(media), refused)
 	default:
-		d.answer(w, r, orJSON(media), op)
+		d.answer(w, r, orJSON(media), op, req.raw)
 	}
 }
 
-// answer runs an operation that has one answer.
-func (d *Door) answer(w http.ResponseWriter, r *http.Request, media string, op *graphql.OperationContext) {
-	next, ctx := d.exec.DispatchOperation(r.Context(), op)
-	resp := next(ctx)
-	body := func(b []byte) []byte { return appendResponse(b, resp) }
-	if r.Method != http.MethodPost && len(resp.Errors) == 0 {
+// question tells apart what may not share an answer. There are no callers
+// with different rights; where there are, who asks belongs in here.
+type question struct {
+	raw, cost string
+}
+
+type answer struct {
+	body   []byte
+	failed bool // errors are in it
+}
+
+// answer runs an operation that has one answer. Those who send the same query
+// at the same moment share it, from the first backend call to the last byte.
+func (d *Door) answer(w http.ResponseWriter, r *http.Request, media string, op *graphql.OperationContext, raw string) {
+	run := func(ctx context.Context) (answer, error) {
+		ctx, cancel := context.WithTimeout(ctx, d.limits.answer)
+		defer cancel()
+		next, ctx := d.exec.DispatchOperation(ctx, op)
+		resp := next(ctx)
+		return answer{appendResponse(nil, resp), len(resp.Errors) > 0}, nil
+	}
+	var (
+		a   answer
+		err error
+	)
+	if op.Operation.Operation == ast.Query {
+		a, err = d.flights.Do(r.Context(), question{raw, r.Header.Get(CostHeader)}, run)
+	} else {
+		a, err = run(r.Context())
+	}
+	if err != nil {
+		writeRefusal(w, media, refuseFault(err))
+		return
+	}
+	body := func(b []byte) []byte { return append(b, a.body...) }
+	if r.Method != http.MethodPost && !a.failed {
 		wire.WriteTagged(w, r, media+charsetSuffix, body)
 		return
 	}
@@ -217,7 +249,11 @@ func orJSON(media string) string {
 // readRequest reads a GET's query string or a POST's body.
 func readRequest(w http.ResponseWriter, r *http.Request) (*request, *refusal) {
 	if r.Method != http.MethodPost {
-		return readQuery(r.URL.RawQuery)
+		req, refused := readQuery(r.URL.RawQuery)
+		if req != nil {
+			req.raw = r.URL.RawQuery
+		}
+		return req, refused
 	}
 	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
 		return nil, refuse(http.StatusUnsupportedMediaType, codes[fault.MediaType], "content encoding: must be identity")
@@ -228,7 +264,11 @@ func readRequest(w http.ResponseWriter, r *http.Request) (*request, *refusal) {
 	if err != nil {
 		return nil, refuseFault(err)
 	}
-	return readBody(body)
+	req, refused := readBody(body)
+	if req != nil {
+		req.raw = string(body)
+	}
+	return req, refused
 }
 
 // readBody reads a request as JSON. Members that it does not know belong to

@@ -77,7 +77,9 @@ func (q query) ListingsConnection(ctx context.Context, first *int, after *string
 	return q.api.ListingsConnection(ctx, f, orderBy, window(first, after, last, before))
 }
 
-func (q query) Node(ctx context.Context, id string) (publicapi.Node, error) { return q.api.Node(ctx, id) }
+func (q query) Node(ctx context.Context, id string) (publicapi.Node, error) {
+	return q.api.Node(ctx, id)
+}
 
 type mutation struct{ api *publicapi.API }
 
