@@ -27,7 +27,7 @@ type Workload struct {
 	DelayUS int
 }
 
-// The workloads. W1 to W3 are the same for every client, W4 to W6 never.
+// Workloads are all that there are. W1 to W3 are the same for every client, W4 to W6 never.
 var Workloads = []Workload{
 	{Name: "W1", About: "100 rows with their users, every client the same", Query: "{listings(pageNum:1,pageSize:100){id price user{id name}}}",
 		Size: 100, User: true, Connections: 100},

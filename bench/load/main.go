@@ -94,17 +94,18 @@ func run(ctx context.Context, c config) (err error) {
 	}
 	defer os.RemoveAll(dir)
 
+	s, err := newStage(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
 	r := &results{machine: machine(), rounds: c.rounds, seconds: c.seconds}
 	if c.goBenchmarks {
 		if err := r.runGoBenchmarks(ctx, filepath.Join(c.out, "go.txt")); err != nil {
 			return err
 		}
 	}
-	s, err := newStage(ctx, dir)
-	if err != nil {
-		return err
-	}
-	defer s.stop()
+	s.pin()
 	if err := s.startBackend(); err != nil {
 		return err
 	}

@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -45,6 +47,15 @@ func (r *results) tables() string {
 			fmt.Fprintf(&b, "| %s | %s | %s |\n", v.text, v.got, v.result)
 		}
 	}
+	if len(r.allocs) > 0 {
+		b.WriteString("\nAllocations of one request through the whole layer, backends in the same process (Go benchmarks):\n\n")
+		names := slices.Collect(maps.Keys(r.allocs))
+		slices.Sort(names)
+		table(&b, "| workload/candidate | allocations |")
+		for _, name := range names {
+			fmt.Fprintf(&b, "| %s | %.0f |\n", name, r.allocs[name])
+		}
+	}
 	if len(r.fresh) > 0 {
 		b.WriteString("\nAsked right after a write was acknowledged, under the load of W1 with backends 5 ms away:\n\n")
 		table(&b, "| candidate | asked | stale | failed |")
@@ -66,7 +77,8 @@ func (r *results) tables() string {
 			fmt.Fprintf(&b, "| %d | %d | %.0f ms | %.0f | %.2f | %.1f | %.2f |\n", m.rows, m.connections, float64(m.delayUS)/1000, m.rps, m.p50/1000, m.cpu, m.calls)
 		}
 		if fixed, row, ok := r.perRow(); ok {
-			fmt.Fprintf(&b, "\nCPU per request ≈ %.0f µs + %.2f µs × rows (least squares over the rows above).\n", fixed, row)
+			fmt.Fprintf(&b, "\nCPU per request ≈ %.0f µs + %.2f µs × rows (least squares over the rows above), so one core of the gateway is full at %.0f requests/s of 20 rows.\n",
+				fixed, row, 1e6/(fixed+20*row))
 		}
 	}
 	return b.String()

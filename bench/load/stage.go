@@ -71,7 +71,6 @@ func newStage(ctx context.Context, dir string) (*stage, error) {
 	if s.wrkPath, err = findWrk(ctx); err != nil {
 		return nil, err
 	}
-	s.pin()
 	return s, nil
 }
 

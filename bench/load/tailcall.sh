@@ -18,7 +18,7 @@ install() { # VERSION
 
 library() { # RELEASE
 	local into=$folder/libc-$1
-	libraries=$into/root/usr/lib/x86_64-linux-gnu
+	libraries=$into/unpacked/usr/lib/x86_64-linux-gnu
 	[ ! -e "$libraries/libc.so.6" ] || return 0
 	mkdir -p "$into/lists/partial" "$into/archives/partial"
 	local source
@@ -32,7 +32,7 @@ library() { # RELEASE
 		cd "$into"
 		apt-get "${options[@]}" update
 		apt-get "${options[@]}" download libc6 libgcc-s1
-		for deb in ./*.deb; do dpkg-deb -x "$deb" root; done
+		for deb in ./*.deb; do dpkg-deb -x "$deb" unpacked; done
 	) >&2
 }
 

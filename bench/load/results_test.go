@@ -1,0 +1,82 @@
+package main
+
+import (
+	"encoding/xml"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/veranda-go/veranda/bench"
+)
+
+// ran is a run in which the machine got twice as fast between its rounds.
+func ran() *results {
+	r := &results{rounds: 2, ours: []ours{{project, false}}, allocs: map[string]float64{"W4/project": 100, "W4/gqlgen": 2000}}
+	w4 := bench.Workloads[3]
+	for _, drift := range []float64{1, 2} {
+		for name, speed := range map[string]float64{project: 650, floor: 1000, tailcall: 200} {
+			r.add(w4, name, sample{rps: speed * drift, p99: 1e6 / speed / drift, cpu: 1e5 / speed / drift, peak: 40})
+		}
+	}
+	r.fresh = []freshness{{candidate: project, asked: 10, stale: 1}}
+	return r
+}
+
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	r := ran()
+	got := map[string]string{}
+	for _, v := range r.verdicts() {
+		got[v.text] = v.got + " " + v.result
+	}
+	for text, want := range map[string]string{
+		"W4 project: requests/s ÷ floor ≥ 0.60":             "0.65 pass",
+		"W4 project: requests/s ÷ tailcall ≥ 3.50":          "3.25 tie",
+		"W4 project: p99 ÷ floor ≤ 1.00":                    "1.54 miss",
+		"project: peak memory under every load < 100 MiB":   "40 MiB pass",
+		"project: answers after a write that miss it: none": "1 of 10 miss",
+		"W4 allocations ÷ plain gqlgen's < 0.1":             "0.05 pass",
+	} {
+		if got[text] != want {
+			t.Errorf("%s: %q, want %q", text, got[text], want)
+		}
+	}
+	r.ours[0].cached = true
+	for _, v := range r.verdicts() {
+		if v.text == "W4 project: requests/s ÷ floor ≥ 1.00" && v.result == "miss" {
+			return
+		}
+	}
+	t.Error("with the cache, the same speed is no miss")
+}
+
+func TestPlotIsXML(t *testing.T) {
+	t.Parallel()
+	plot := ran().plot()
+	for d := xml.NewDecoder(strings.NewReader(plot)); ; {
+		if _, err := d.Token(); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if strings.Count(strings.ReplaceAll(plot, "http://www.w3.org/2000/svg", ""), "http") > 0 {
+		t.Error("the plot names a host")
+	}
+	if n := strings.Count(plot, "requests/s</title>"); n != 3 {
+		t.Errorf("%d dots, want 3", n)
+	}
+}
+
+func TestScript(t *testing.T) {
+	t.Parallel()
+	for i, want := range []string{
+		`wrk.body = "{\"query\":\"{listings(pageNum:1,pageSize:100){id price user{id name}}}\"}"`, "", "",
+		`wrk.format(nil, nil, nil, "{\"query\":\"query($n:Int!,$s:Int!){listings(pageNum:$n,pageSize:$s){id price user{id name}}}\",\"variables\":{\"n\":" .. page .. ",\"s\":20}}")`,
+		`wrk.format(nil, "/public-api/listings?page_num=" .. page .. "&page_size=20")`,
+	} {
+		if got := script(bench.Workloads[i], 7); !strings.Contains(got, want) {
+			t.Errorf("%s:\n%s\nhas no %s", bench.Workloads[i].Name, got, want)
+		}
+	}
+}
