@@ -1,6 +1,7 @@
 package testbed
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -80,17 +81,22 @@ func (tap *Tap) Calls() []Call {
 }
 
 // Routes is Calls without what varies: each route with the times it was asked
-// for, ids as {id}, such as "GET /users/{id} ×3".
-func (tap *Tap) Routes() map[string]int {
-	routes := map[string]int{}
+// for, ids as {id}, such as "GET /users/{id} ×3", sorted.
+func (tap *Tap) Routes() []string {
+	times := map[string]int{}
 	for _, c := range tap.Calls() {
 		at := strings.LastIndexByte(c.Route, '/') + 1
 		if last := c.Route[at:]; last != "" && last[0] >= '0' && last[0] <= '9' {
 			c.Route = c.Route[:at] + "{id}"
 		}
-		routes[c.Route]++
+		times[c.Route]++
 	}
-	return routes
+	lines := make([]string, 0, len(times))
+	for route, n := range times {
+		lines = append(lines, fmt.Sprintf("%s ×%d", route, n))
+	}
+	slices.Sort(lines)
+	return lines
 }
 
 // MostAtOnce is how many requests were under way together since the last
