@@ -105,7 +105,9 @@ func (d *Door) serveSocket(w http.ResponseWriter, r *http.Request) {
 		d.log.DebugContext(ctx, "WebSocket not accepted", "err", err)
 		return
 	}
-	s := &socket{door: d, conn: conn, rc: rc, header: r.Header, ctx: ctx, cancel: cancel, active: map[string]*socketOperation{}}
+	header := r.Header.Clone()
+	header.Del(wire.IdempotencyKeyHeader) // one key cannot mean each of many mutations
+	s := &socket{door: d, conn: conn, rc: rc, header: header, ctx: ctx, cancel: cancel, active: map[string]*socketOperation{}}
 	if conn.Subprotocol() != socketProtocol {
 		s.close(closeProtocol, "Subprotocol not acceptable")
 		return

@@ -60,8 +60,8 @@ func (o Origins) Trusts(r *http.Request) bool {
 // What pages may send and read beyond what every page may.
 const (
 	corsMethods = "GET, HEAD, POST"
-	corsHeaders = "Accept, Content-Type, GraphQL-Cost, Idempotency-Key, If-None-Match, Last-Event-ID, " + RequestIDHeader
-	corsExposed = "ETag, Retry-After, " + RequestIDHeader
+	corsHeaders = "Accept, Content-Type, GraphQL-Cost, If-None-Match, Last-Event-ID, " + IdempotencyKeyHeader + ", " + RequestIDHeader
+	corsExposed = "ETag, Retry-After, " + ReplayedHeader + ", " + RequestIDHeader
 	corsMaxAge  = "600"
 )
 
