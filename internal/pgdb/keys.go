@@ -16,8 +16,9 @@ func FindKeys(ctx context.Context, tx pgx.Tx, service string, keys []string, now
 	if len(keys) == 0 {
 		return found, nil
 	}
+	// Planned each time: a plan that was made for an empty table reads it whole.
 	rows, err := tx.Query(ctx, "SELECT key, digest, id, created_at FROM "+service+"_keys WHERE key = ANY($1) AND created_at > $2",
-		keys, once.Since(now))
+		pgx.QueryExecModeExec, keys, once.Since(now))
 	if err != nil {
 		return nil, err
 	}
@@ -46,13 +47,17 @@ func KeepKeys(ctx context.Context, tx pgx.Tx, service string, kept map[string]on
 		keys, digests, ids = append(keys, key), append(digests, k.Digest), append(ids, k.ID)
 	}
 	table := service + "_keys"
-	var both pgx.Batch
 	// A key that is forgotten may not be removed yet.
-	both.Queue("INSERT INTO "+table+` (key, digest, id, created_at)
+	_, err := tx.Exec(ctx, "INSERT INTO "+table+` (key, digest, id, created_at)
 		SELECT key, digest, id, $4 FROM unnest($1::TEXT[], $2::TEXT[], $3::BIGINT[]) AS new (key, digest, id)
 		ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, id = excluded.id, created_at = excluded.created_at`,
 		keys, digests, ids, now)
-	both.Queue("DELETE FROM "+table+" WHERE key IN (SELECT key FROM "+table+" WHERE created_at <= $1 ORDER BY created_at LIMIT $2)",
-		once.Since(now), 2*len(kept))
-	return tx.SendBatch(ctx, &both).Close()
+	if err != nil {
+		return err
+	}
+	// Planned each time, and with an array: with a subquery too a plan may come
+	// to read the whole table.
+	_, err = tx.Exec(ctx, "DELETE FROM "+table+" WHERE key = ANY(ARRAY(SELECT key FROM "+table+" WHERE created_at <= $1 ORDER BY created_at LIMIT $2))",
+		pgx.QueryExecModeExec, once.Since(now), 2*len(kept))
+	return err
 }
