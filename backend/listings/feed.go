@@ -46,13 +46,15 @@ func (h *Handler) feed(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// await looks for rows until there are some or wait is over.
+// await looks for rows until there are some, wait is over, or the server is
+// about to stop.
 func (h *Handler) await(ctx context.Context, after, userID, size int64, wait time.Duration) (Feed, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = min(wait, time.Until(deadline)-answerTime)
 	}
 	waiting, stop := context.WithTimeout(ctx, max(wait, 0))
 	defer stop()
+	defer context.AfterFunc(wire.Draining(ctx), stop)()
 	for {
 		found, err := h.store.Feed(ctx, after, userID, size)
 		if err != nil || after < 0 || len(found.Listings) > 0 || !h.news.waitFor(waiting, found.LastID) {

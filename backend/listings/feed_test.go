@@ -128,3 +128,23 @@ func TestFeedAndDeadline(t *testing.T) {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 }
+
+// TestFeedAndStop waits while the server is told to stop.
+func TestFeedAndStop(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	drain, stop := context.WithCancel(t.Context())
+	r := wire.NewRouter()
+	listings.NewHandler(s.store, maxPageSize, slog.New(slog.DiscardHandler)).Routes(r)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		time.AfterFunc(50*time.Millisecond, stop)
+		r.ServeHTTP(w, req.WithContext(wire.WithStreams(req.Context(), drain)))
+	}))
+	defer server.Close()
+	s.url = server.URL
+	start := time.Now()
+	resp, body := s.ask(t, "GET", "/listings/feed?after=0&wait=20000", "", "")
+	if resp.StatusCode != 200 || body != `{"result":true,"listings":[],"last_id":0}` || time.Since(start) >= listings.MaxWait {
+		t.Errorf("%d %s after %v", resp.StatusCode, body, time.Since(start))
+	}
+}

@@ -21,6 +21,15 @@ func WithStreams(ctx, drain context.Context) context.Context {
 	return context.WithValue(ctx, streamKey{}, streams{ctx, drain})
 }
 
+// Draining is for a request that waits: it ends when the server is about to
+// stop, and the request should answer with what it has.
+func Draining(ctx context.Context) context.Context {
+	if s, ok := ctx.Value(streamKey{}).(streams); ok {
+		return s.drain
+	}
+	return context.Background()
+}
+
 // Stream frees a request that answers for as long as its client listens: from
 // the request's deadline and from the connection's time limits. ctx ends with
 // the client; drain ends when the server is about to stop and streams should
