@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -25,6 +26,7 @@ const (
 	constant = "constant"
 	plain    = "gqlgen"
 	tailcall = "tailcall"
+	mercury  = "mercurius"
 )
 
 // candidate is one way to answer the questions.
@@ -71,11 +73,26 @@ func (s *stage) candidates(c config) ([]*candidate, error) {
 			return s.startGateway(nil, "plainserver", s.urls[0], s.urls[1])
 		}},
 	)
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, err
+	}
+	cache = filepath.Join(cache, "veranda-bench") // what npm installs is kept for the next run
+	missing := func(name string, err error) {
+		s.notes = append(s.notes, fmt.Sprintf("%s IS LEFT OUT, and with it the targets that name it: %v", strings.ToUpper(name), err))
+	}
 	if named(c.candidates, tailcall) && c.tailcall != "off" {
-		if command, err := s.findTailcall(c.tailcall); err != nil {
-			s.notes = append(s.notes, fmt.Sprintf("TAILCALL IS LEFT OUT, and with it the targets that name it: %v", err))
+		if command, err := s.findTailcall(c.tailcall, cache); err != nil {
+			missing(tailcall, err)
 		} else {
 			all = append(all, &candidate{name: tailcall, workloads: graphQL, fresh: func() (*process, error) { return s.startTailcall(command) }})
+		}
+	}
+	if named(c.candidates, mercury) {
+		if script, err := s.findMercurius(cache); err != nil {
+			missing(mercury, err)
+		} else {
+			all = append(all, &candidate{name: mercury, workloads: graphQL, fresh: func() (*process, error) { return s.startMercurius(script) }})
 		}
 	}
 	var wanted []*candidate
@@ -83,7 +100,6 @@ func (s *stage) candidates(c config) ([]*candidate, error) {
 		if !named(c.candidates, p.name) {
 			continue
 		}
-		var err error
 		if p.process, err = p.fresh(); err != nil {
 			return nil, fmt.Errorf("%s: %w", p.name, err)
 		}
@@ -144,14 +160,10 @@ func (s *stage) waitAnswer(p *process) error {
 // findTailcall gives the command that runs Tailcall. The newest release needs
 // a newer C library than some systems have; then the script says how it got
 // one, or takes the last release that needs none.
-func (s *stage) findTailcall(command string) ([]string, error) {
+func (s *stage) findTailcall(command, cache string) ([]string, error) {
 	if command == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			return nil, err
-		}
 		var stderr bytes.Buffer
-		install := exec.CommandContext(s.ctx, "bash", "bench/load/tailcall.sh", filepath.Join(cache, "veranda-bench"))
+		install := exec.CommandContext(s.ctx, "bash", "bench/load/tailcall.sh", cache)
 		install.Stderr = &stderr
 		out, err := install.Output()
 		if err != nil {
@@ -177,28 +189,71 @@ func lastLine(s string) string {
 var tailcallConfig string
 
 func (s *stage) startTailcall(command []string) (*process, error) {
-	// It cannot pick a free port by itself.
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	port := ln.Addr().(*net.TCPAddr).Port
-	ln.Close()
 	var text bytes.Buffer
 	if err := template.Must(template.New("").Delims("<<", ">>").Parse(tailcallConfig)).Execute(&text, map[string]string{
-		"Port": strconv.Itoa(port), "Listings": s.urls[0], "Users": s.urls[1],
+		"Port": port, "Listings": s.urls[0], "Users": s.urls[1],
 	}); err != nil {
 		return nil, err
 	}
-	name := filepath.Join(s.dir, "tailcall-"+strconv.Itoa(port)+".graphql")
+	name := filepath.Join(s.dir, "tailcall-"+port+".graphql")
 	if err := os.WriteFile(name, text.Bytes(), 0o600); err != nil {
 		return nil, err
 	}
-	p, err := s.start(s.layout.gateway, []string{"TAILCALL_TRACKER=false", "TAILCALL_LOG_LEVEL=error"},
-		append(append([]string{}, command...), "start", name)...)
+	return s.startAt(port, []string{"TAILCALL_TRACKER=false", "TAILCALL_LOG_LEVEL=error"},
+		append(slices.Clone(command), "start", name)...)
+}
+
+// startAt starts a gateway that is told its port.
+func (s *stage) startAt(port string, env []string, args ...string) (*process, error) {
+	p, err := s.start(s.layout.gateway, env, args...)
 	if err != nil {
 		return nil, err
 	}
-	p.url = fmt.Sprintf("http://127.0.0.1:%d", port)
+	p.url = "http://127.0.0.1:" + port
 	return p, s.waitAnswer(p)
+}
+
+// freePort is for programs that cannot pick one by themselves.
+func freePort() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer ln.Close()
+	return strconv.Itoa(ln.Addr().(*net.TCPAddr).Port), nil
+}
+
+// What npm installs for Mercurius, and the script that uses it.
+var mercuriusPackages = []string{"mercurius@16.10.1", "fastify@5.12.8", "graphql@16.15.0", "undici@7.30.2"}
+
+//go:embed mercurius.mjs
+var mercuriusScript []byte
+
+func (s *stage) findMercurius(cache string) (script string, err error) {
+	folder := filepath.Join(cache, mercuriusPackages[0])
+	script = filepath.Join(folder, "mercurius.mjs")
+	if _, err := exec.LookPath("node"); err != nil {
+		return "", err
+	}
+	if !exists(filepath.Join(folder, "node_modules", "mercurius")) {
+		args := append([]string{"install", "--prefix", folder, "--no-audit", "--no-fund", "--ignore-scripts"}, mercuriusPackages...)
+		if out, err := exec.CommandContext(s.ctx, "npm", args...).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("not installed: %s", lastLine(string(out)))
+		}
+	}
+	s.notes = append(s.notes, "measured: "+strings.Join(mercuriusPackages, ", ")+", a process for each core of the gateway")
+	return script, os.WriteFile(script, mercuriusScript, 0o600)
+}
+
+func (s *stage) startMercurius(script string) (*process, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	processes := 1 + strings.Count(s.layout.gateway, ",")
+	return s.startAt(port, []string{"NODE_ENV=production"}, "node", script, s.urls[0], s.urls[1], port, strconv.Itoa(processes))
 }

@@ -124,6 +124,7 @@ func run(ctx context.Context, c config) (err error) {
 		fmt.Println("NOTE:", n)
 	}
 
+	meter := startMeter(s)
 	for _, w := range bench.Workloads {
 		if named(c.workloads, w.Name) {
 			if err := s.measure(c, r, w, all); err != nil {
@@ -136,6 +137,7 @@ func run(ctx context.Context, c config) (err error) {
 			return err
 		}
 	}
+	r.others = meter.others(s)
 	if c.fresh > 0 {
 		if err := s.tryFreshness(c, r, all); err != nil {
 			return err

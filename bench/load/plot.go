@@ -13,7 +13,7 @@ import (
 // colours tell the candidates apart, also for who sees few colours: they
 // differ in lightness too, and each dot has its name in a title.
 var colours = map[string]string{
-	project: "#0b5394", noCache: "#6fa8dc", cache: "#6fa8dc", floor: "#38761d", constant: "#999999", plain: "#cc0000", tailcall: "#e69138",
+	project: "#0b5394", noCache: "#6fa8dc", cache: "#6fa8dc", floor: "#38761d", constant: "#999999", plain: "#cc0000", tailcall: "#e69138", mercury: "#674ea7",
 }
 
 // plot draws requests a second, one line for each workload, on a logarithmic
@@ -44,7 +44,7 @@ func (r *results) plot() string {
 	fmt.Fprintf(&b, `<title>Requests per second by workload</title><rect width="%d" height="%d" fill="#fff"/>`+"\n", width, bottom+50)
 	for i, name := range names {
 		colour := colourOf(name)
-		fmt.Fprintf(&b, `<circle cx="%d" cy="20" r="6" fill="%s"/><text x="%d" y="25">%s</text>`+"\n", left+i*120, colour, left+10+i*120, html.EscapeString(name))
+		fmt.Fprintf(&b, `<circle cx="%d" cy="20" r="6" fill="%s"/><text x="%d" y="25">%s</text>`+"\n", left+i*115, colour, left+10+i*115, html.EscapeString(name))
 	}
 	for e := from; e <= to; e++ {
 		v := math.Pow(10, e)
@@ -71,7 +71,7 @@ func colourOf(candidate string) string {
 	if c, ok := colours[candidate]; ok {
 		return c
 	}
-	return "#8e7cc3" // a variant
+	return "#c27ba0" // a variant
 }
 
 func about(workload string) string {

@@ -234,34 +234,55 @@ func (s *stage) stop() {
 	}
 }
 
+// pids are the process and those that it started.
+func (p *process) pids() []int {
+	pids := []int{p.cmd.Process.Pid}
+	for i := 0; i < len(pids); i++ {
+		lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pids[i]))
+		for _, list := range lists {
+			text, _ := os.ReadFile(list)
+			for field := range strings.FieldsSeq(string(text)) {
+				pid, _ := strconv.Atoi(field)
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
 // usage is the processor time that the process has used.
 func (p *process) usage() (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
+	var sum time.Duration
+	for _, pid := range p.pids() {
+		t, err := processTimes(pid)
+		if err != nil {
+			return 0, err
+		}
+		sum += t.own
 	}
-	// The second field is the name in parentheses, and may hold anything.
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	user, err1 := strconv.ParseInt(fields[11], 10, 64)
-	system, err2 := strconv.ParseInt(fields[12], 10, 64)
-	const tick = time.Second / 100 // USER_HZ on every Linux in use
-	return time.Duration(user+system) * tick, errors.Join(err1, err2)
+	return sum, nil
 }
 
 // resetPeak lets peak count from now on.
 func (p *process) resetPeak() {
-	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.cmd.Process.Pid), []byte("5"), 0)
+	for _, pid := range p.pids() {
+		_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
+	}
 }
+
+var peakPattern = regexp.MustCompile(`VmHWM:\s*(\d+) kB`)
 
 // peak is the largest resident memory in MiB.
 func (p *process) peak() float64 {
-	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	m := regexp.MustCompile(`VmHWM:\s*(\d+) kB`).FindSubmatch(status)
-	if m == nil {
-		return 0
+	sum := 0.0
+	for _, pid := range p.pids() {
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if m := peakPattern.FindSubmatch(status); m != nil {
+			kb, _ := strconv.ParseFloat(string(m[1]), 64)
+			sum += kb / 1024
+		}
 	}
-	kb, _ := strconv.ParseFloat(string(m[1]), 64)
-	return kb / 1024
+	return sum
 }
 
 func (s *stage) startBackend() (err error) {
