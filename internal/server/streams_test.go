@@ -1,0 +1,177 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/veranda-go/veranda/internal/wire"
+)
+
+// impatient is a server whose limits are short enough for a test.
+func impatient(t *testing.T, routes func(chi.Router)) *Server {
+	t.Helper()
+	s, err := New("listing-service", "127.0.0.1:0", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := wire.NewRouter()
+	routes(r)
+	s.http = s.newHTTP(r)
+	s.http.ReadHeaderTimeout = 100 * time.Millisecond
+	s.http.ReadTimeout = 200 * time.Millisecond
+	s.http.WriteTimeout = 300 * time.Millisecond
+	s.http.IdleTimeout = 200 * time.Millisecond
+	go s.http.Serve(s.listener)
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// TestSlowClients are cut off, whatever it is that they are slow at.
+func TestSlowClients(t *testing.T) {
+	t.Parallel()
+	large := []byte(strings.Repeat("x", 32<<20)) // more than the sockets between hold
+	s := impatient(t, func(r chi.Router) {
+		r.Post("/read", wire.Handle(slog.New(slog.DiscardHandler), func(w http.ResponseWriter, r *http.Request) error {
+			if _, err := wire.ReadBody(w, r, "application/json"); err != nil {
+				return err
+			}
+			writeOK(w)
+			return nil
+		}))
+		r.Get("/large", func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write(large)
+		})
+	})
+	const post = "POST /read HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+	for _, test := range []struct {
+		name, begin, drop string // what is sent at once, and then again and again
+		answer            string // how the answer begins
+		read              bool
+	}{
+		{"says nothing", "", "", "", true},
+		{"endless request line", "GET /", "x", "", true},
+		{"endless header", post + "X: ", "x", "", true},
+		{"drips its body", post + "Content-Length: 60000\r\n\r\n", "x", "HTTP/1.1 400", true},
+		{"drips chunks", post + "Transfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", "HTTP/1.1 400", true},
+		{"sends no body", post + "Content-Length: 60000\r\n\r\n", "", "HTTP/1.1 400", true},
+		{"does not read", "GET /large HTTP/1.1\r\nHost: x\r\n\r\n", "", "HTTP/1.1 200", false},
+		{"stays after an answer", "GET /none HTTP/1.1\r\nHost: x\r\n\r\n", "", "HTTP/1.1 404", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			conn, err := net.Dial("tcp", s.listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			io.WriteString(conn, test.begin)
+			if !test.read {
+				time.Sleep(2 * s.http.WriteTimeout) // not reading
+			}
+			stop := make(chan struct{})
+			defer close(stop)
+			go func() {
+				for test.drop != "" {
+					if _, err := io.WriteString(conn, test.drop); err != nil {
+						return
+					}
+					select {
+					case <-stop:
+						return
+					case <-time.After(5 * time.Millisecond):
+					}
+				}
+			}()
+			conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+			answer, err := io.ReadAll(conn)
+			if e, ok := err.(net.Error); ok && e.Timeout() {
+				t.Errorf("not cut off within 20 s; so far %.40q", answer)
+			}
+			if !strings.HasPrefix(string(answer), test.answer) && err == nil { // a reset may overtake the answer
+				t.Errorf("%.60q, want %q", answer, test.answer)
+			}
+			if len(answer) >= len(large) {
+				t.Error("all of a large answer was kept for a client that did not read it")
+			}
+		})
+	}
+}
+
+// TestStreamsOutliveLimits sends events for longer than any limit of requests,
+// until the server stops.
+func TestStreamsOutliveLimits(t *testing.T) {
+	t.Parallel()
+	const count = 20
+	ended := make(chan struct{})
+	s := impatient(t, func(r chi.Router) {
+		r.Get("/stream", func(w http.ResponseWriter, r *http.Request) {
+			defer close(ended)
+			e := wire.NewEvents(w, r, wire.StreamLimits{KeepAlive: time.Minute, Write: time.Minute})
+			defer e.Close()
+			if _, limited := e.Done.Deadline(); limited {
+				t.Error("a stream has a request's deadline")
+			}
+			if wire.RequestID(e.Done) == "" {
+				t.Error("a stream has no request id")
+			}
+			for i := range count {
+				time.Sleep(50 * time.Millisecond)
+				if !e.Send("n", fmt.Sprint(i), func(b []byte) []byte { return append(b, "{}"...) }) {
+					t.Errorf("cut off at event %d", i)
+					return
+				}
+			}
+			<-e.Done.Done()
+			if e.Send("late", "", nil) {
+				t.Error("sent after the end")
+			}
+		})
+	})
+	resp, err := http.Get(s.URL() + "/stream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	want := ":\n\n"
+	for i := range count {
+		want += fmt.Sprintf("event: n\nid: %d\ndata: {}\n\n", i)
+	}
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(resp.Body, got); err != nil || string(got) != want {
+		t.Fatalf("%q, %v", got, err)
+	}
+	if err := s.Stop(); err != nil {
+		t.Error(err)
+	}
+	<-ended
+	if rest, err := io.ReadAll(resp.Body); err != nil || len(rest) > 0 {
+		t.Errorf("after the end: %q, %v", rest, err)
+	}
+}
+
+// TestStreamWithoutServer is how a handler's own test sees it.
+func TestStreamWithoutServer(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	r, _ := http.NewRequestWithContext(ctx, "GET", "/", nil)
+	stream, drain, done, _ := wire.Stream(nil, r)
+	if stream.Err() != nil || drain.Err() != nil {
+		t.Error("ended at once")
+	}
+	cancel()
+	<-stream.Done()
+	done()
+}
