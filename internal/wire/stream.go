@@ -31,15 +31,12 @@ func Draining(ctx context.Context) context.Context {
 }
 
 // Stream frees a request that answers for as long as its client listens: from
-// the request's deadline and from the connection's time limits. ctx ends with
+// the request's deadline and from the connection's limit for an answer. ctx ends with
 // the client; drain ends when the server is about to stop and streams should
 // say goodbye. The caller sets a deadline for each write, by rc, and calls
 // cancel in the end.
 func Stream(w http.ResponseWriter, r *http.Request) (ctx, drain context.Context, cancel context.CancelFunc, rc *http.ResponseController) {
 	rc = http.NewResponseController(w)
-	// Not only the write limit: when the read limit passes, net/http takes the
-	// client for gone.
-	_ = rc.SetReadDeadline(time.Time{})
 	_ = rc.SetWriteDeadline(time.Time{})
 	s, ok := r.Context().Value(streamKey{}).(streams)
 	if !ok {
