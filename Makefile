@@ -74,7 +74,7 @@ test-race: ## run all tests with the race detector, nothing skipped, and print t
 	@mkdir -p bin
 	@export NO_SKIP=1 GOFLAGS="$${GOFLAGS-} -race -count=1 -covermode=atomic -coverprofile=bin/coverage.out -coverpkg=$$(.ci/coverage packages)"; \
 	echo 'NO_SKIP=1 go test ./...    # with -race and -cover in GOFLAGS'; \
-	go test ./... | sed -E '/^\tgithub.com\/.*\tcoverage: /d; s/\tcoverage: .*//'
+	go test ./... | sed -E '/^\tgithub.com\/.*\tcoverage: /d; s/\tcoverage: .*//; /^coverage: .* of statements in /d'
 	@.ci/coverage report bin/coverage.out
 
 .PHONY: vulnerabilities
