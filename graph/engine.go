@@ -195,10 +195,28 @@ func (q *queryRun) presentAt(path ast.Path, f *ast.Field, err error) gqlerror.Li
 // writer writes a finished run. The objects of one place stand in the run in
 // the order in which this walk comes by, so a counter finds each.
 type writer struct {
-	path       ast.Path
+	path       []place
 	errs       gqlerror.List
 	failed     bool // a field that may not be null is: the whole answer is
 	presentFor func(ast.Path, *ast.Field, error) gqlerror.List
+}
+
+// place is one step of a path: a response name, or else an index. Nearly all
+// paths are never shown, so they are kept in a form that allocates nothing.
+type place struct {
+	name  string
+	index int
+}
+
+// here is the path as errors show it.
+func (w *writer) here() ast.Path {
+	path := make(ast.Path, len(w.path))
+	for i, p := range w.path {
+		if path[i] = ast.PathIndex(p.index); p.name != "" {
+			path[i] = ast.PathName(p.name)
+		}
+	}
+	return path
 }
 
 func (w *writer) object(b []byte, r *run) []byte {
@@ -215,7 +233,7 @@ func (w *writer) object(b []byte, r *run) []byte {
 		case s.field != nil && s.field.leaf != nil:
 			b = s.field.leaf(b, r.parents[i])
 		case s.field != nil:
-			w.path = append(w.path, ast.PathName(s.name))
+			w.path = append(w.path, place{name: s.name})
 			b = w.value(b, s, &r.found[n], i)
 			w.path = w.path[:len(w.path)-1]
 		case s.ast.Name == "__typename":
@@ -230,7 +248,7 @@ func (w *writer) object(b []byte, r *run) []byte {
 // value writes what was found for parent i, or null and the error.
 func (w *writer) value(b []byte, s *step, f *found, i int) []byte {
 	if f.errs != nil && f.errs[i] != nil {
-		w.errs = append(w.errs, w.presentFor(append(ast.Path(nil), w.path...), s.ast, f.errs[i])...)
+		w.errs = append(w.errs, w.presentFor(w.here(), s.ast, f.errs[i])...)
 		// Only root fields may be both failing and non-null (a test holds the
 		// schema to it), so there is no parent to become null but the root.
 		w.failed = w.failed || s.ast.Definition.Type.NonNull
@@ -241,12 +259,12 @@ func (w *writer) value(b []byte, s *step, f *found, i int) []byte {
 		return append(b, "null"...)
 	case []any:
 		b = append(b, '[')
-		w.path = append(w.path, nil)
+		w.path = append(w.path, place{})
 		for n, v := range v {
 			if n > 0 {
 				b = append(b, ',')
 			}
-			w.path[len(w.path)-1] = ast.PathIndex(n)
+			w.path[len(w.path)-1].index = n
 			b = w.object(b, f.run(v))
 		}
 		w.path = w.path[:len(w.path)-1]

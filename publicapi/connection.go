@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/graph-gophers/dataloader/v7"
-
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/users"
 	"github.com/veranda-go/veranda/internal/fault"
@@ -166,13 +164,34 @@ func (a *API) ConnectionsOf(ctx context.Context, list []*users.User, filter list
 	if err != nil {
 		return make([]*Connection, len(list)), slices.Repeat([]error{err}, len(list))
 	}
-	ids := make([]int64, len(list))
-	for i, u := range list {
-		ids[i] = u.ID
+	// A filter may name a user itself: all others then have none.
+	only := r.query.UserID
+	r.query.UserID = 0
+	ids := make([]int64, 0, len(list))
+	for _, u := range list {
+		if only == 0 || only == u.ID {
+			ids = append(ids, u.ID)
+		}
 	}
-	return loadersOf(ctx).connections(w.key(filter, order), func(ctx context.Context, ids []int64) []*dataloader.Result[*Connection] {
+	l := loadersOf(ctx)
+	found, errs := loaderFor(l, &l.connections, w.key(filter, order), func(ctx context.Context, ids []int64) (map[int64]*Connection, error) {
 		return a.fetchConnections(ctx, ids, r)
 	}).load(ctx, ids)
+	if len(ids) == len(list) {
+		return found, errs
+	}
+	connections, failures := make([]*Connection, len(list)), make([]error, len(list))
+	for i, u := range list {
+		if u.ID != only {
+			connections[i] = r.connection(nil, false)
+			continue
+		}
+		connections[i], found = found[0], found[1:]
+		if errs != nil {
+			failures[i], errs = errs[0], errs[1:]
+		}
+	}
+	return connections, failures
 }
 
 // key is equal for equal questions only.
@@ -190,34 +209,27 @@ func (w Window) key(f listings.Filter, order listings.Order) string {
 	return b.String()
 }
 
-func (a *API) fetchConnections(ctx context.Context, ids []int64, r run) []*dataloader.Result[*Connection] {
-	asked := ids
-	if only := r.query.UserID; only != 0 {
-		// A filter may name a user itself: all others then have none.
-		asked = slices.DeleteFunc(slices.Clone(ids), func(id int64) bool { return id != only })
-		r.query.UserID = 0
-	}
+// fetchConnections is the loader's batch: a run for each of distinct users.
+func (a *API) fetchConnections(ctx context.Context, ids []int64, r run) (map[int64]*Connection, error) {
 	found := make(map[int64][]listings.Listing, len(ids))
-	more, failed := map[int64]bool{}, map[int64]error{}
-	for chunk := range slices.Chunk(asked, listings.MaxBatch) {
+	more := map[int64]bool{}
+	for chunk := range slices.Chunk(ids, listings.MaxBatch) {
 		list, moreOf, err := a.listings.OfUsers(ctx, chunk, r.query)
+		if err != nil {
+			return nil, notMissing(err, listingService)
+		}
 		for _, l := range list {
 			found[l.UserID] = append(found[l.UserID], l)
 		}
 		for _, id := range moreOf {
 			more[id] = true
 		}
-		for _, id := range chunk {
-			failed[id] = notMissing(err, listingService)
-		}
 	}
-	out := make([]*dataloader.Result[*Connection], len(ids))
-	for i, id := range ids {
-		if out[i] = (&dataloader.Result[*Connection]{Error: failed[id]}); failed[id] == nil {
-			out[i].Data = r.connection(found[id], more[id])
-		}
+	runs := make(map[int64]*Connection, len(ids))
+	for _, id := range ids {
+		runs[id] = r.connection(found[id], more[id])
 	}
-	return out
+	return runs, nil
 }
 
 // Node is any object that Node gives: a *listings.Listing or a *users.User.

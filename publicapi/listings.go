@@ -4,8 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/graph-gophers/dataloader/v7"
-
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/users"
 	"github.com/veranda-go/veranda/internal/fault"
@@ -110,38 +108,33 @@ func (a *API) ListingsOf(ctx context.Context, list []*users.User, first int64) (
 	if err := fault.Check(page.SizeProblems("first", first, a.maxPageSize)); err != nil {
 		return make([][]listings.Listing, len(list)), slices.Repeat([]error{err}, len(list))
 	}
-	keys := make([]userPage, len(list))
+	ids := make([]int64, len(list))
 	for i, u := range list {
-		keys[i] = userPage{u.ID, first}
+		ids[i] = u.ID
 	}
-	return loadersOf(ctx).listings.load(ctx, keys)
+	l := loadersOf(ctx)
+	return loaderFor(l, &l.listings, first, func(ctx context.Context, ids []int64) (map[int64][]listings.Listing, error) {
+		return a.fetchListingsOf(ctx, ids, first)
+	}).load(ctx, ids)
 }
 
-// fetchListingsOf is the loader's batch. All its keys ask for the same number
-// of listings, since one load asks for one number.
-func (a *API) fetchListingsOf(ctx context.Context, keys []userPage) []*dataloader.Result[[]listings.Listing] {
-	ids := make([]int64, len(keys))
-	for i, k := range keys {
-		ids[i] = k.userID
-	}
-	found := make(map[int64][]listings.Listing, len(keys))
+// fetchListingsOf is the loader's batch: the newest first listings of distinct
+// users.
+func (a *API) fetchListingsOf(ctx context.Context, ids []int64, first int64) (map[int64][]listings.Listing, error) {
+	found := make(map[int64][]listings.Listing, len(ids))
 	for _, id := range ids {
 		found[id] = []listings.Listing{} // nil would be shown as null
 	}
 	for chunk := range slices.Chunk(ids, listings.MaxBatch) {
-		list, err := a.batchListings(ctx, chunk, keys[0].first)
+		list, err := a.batchListings(ctx, chunk, first)
 		if err != nil {
-			return failAll[userPage, []listings.Listing](keys, err)
+			return nil, err
 		}
 		for _, l := range list {
 			found[l.UserID] = append(found[l.UserID], l)
 		}
 	}
-	out := make([]*dataloader.Result[[]listings.Listing], len(keys))
-	for i, k := range keys {
-		out[i] = &dataloader.Result[[]listings.Listing]{Data: found[k.userID]}
-	}
-	return out
+	return found, nil
 }
 
 // batchListings asks for the listings of many users at once or, where the

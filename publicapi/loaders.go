@@ -2,6 +2,7 @@ package publicapi
 
 import (
 	"context"
+	"encoding/binary"
 	"sync"
 	"time"
 
@@ -11,34 +12,15 @@ import (
 	"github.com/veranda-go/veranda/backend/users"
 )
 
-// loaders turn the single asks of one request into batches and remember the
-// answers until it ends. They are never shared between requests: a batch runs
-// under the context of its first ask.
+// loaders turn what one level of a question asks into one batch and remember
+// the answers until the request ends. They are never shared between requests:
+// a batch runs under the context of its first ask.
 type loaders struct {
-	users    loader[int64, *users.User]
-	listings loader[userPage, []listings.Listing]
+	users loader[*users.User]
 
-	mu   sync.Mutex
-	runs map[string]*loader[int64, *Connection] // by window
-}
-
-// connections gives the loader of one window: what its batch asks for cannot
-// be told from a user's id.
-func (l *loaders) connections(window string, fetch dataloader.BatchFunc[int64, *Connection]) *loader[int64, *Connection] {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.runs[window] == nil {
-		if l.runs == nil {
-			l.runs = map[string]*loader[int64, *Connection]{}
-		}
-		l.runs[window] = &loader[int64, *Connection]{fetch: fetch}
-	}
-	return l.runs[window]
-}
-
-// userPage asks for the newest listings of one user.
-type userPage struct {
-	userID, first int64
+	mu          sync.Mutex
+	listings    map[int64]*loader[[]listings.Listing] // by how many of each user
+	connections map[string]*loader[*Connection]       // by window
 }
 
 type loadersKey struct{}
@@ -48,59 +30,118 @@ type loadersKey struct{}
 func (a *API) WithLoaders(ctx context.Context) context.Context {
 	l := &loaders{}
 	l.users.fetch = a.fetchUsers
-	l.listings.fetch = a.fetchListingsOf
 	return context.WithValue(ctx, loadersKey{}, l)
 }
 
 func loadersOf(ctx context.Context) *loaders { return ctx.Value(loadersKey{}).(*loaders) }
 
-// loader batches without a clock: who asks knows all keys of a level at once,
-// so the batch is closed by its exact size.
-type loader[K comparable, V any] struct {
-	fetch dataloader.BatchFunc[K, V]
-
-	mu    sync.Mutex // from counting what is missing until all of it is asked for
-	cache *dataloader.InMemoryCache[K, V]
+// loaderFor gives the loader of one kind of question, made by fetch if it is
+// the first.
+func loaderFor[K comparable, V any](l *loaders, all *map[K]*loader[V], kind K, fetch fetcher[V]) *loader[V] {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if *all == nil {
+		*all = map[K]*loader[V]{}
+	}
+	if (*all)[kind] == nil {
+		(*all)[kind] = &loader[V]{fetch: fetch}
+	}
+	return (*all)[kind]
 }
 
-// never is a wait that a batch closed by its size does not reach.
+// fetcher gets the values of distinct ids, of which those that are absent have
+// the zero value.
+type fetcher[V any] func(context.Context, []int64) (map[int64]V, error)
+
+// loader gets values by user ids. Who asks knows all ids of a level, so a
+// batch needs no clock to know that it is whole; and what the dataloader has
+// as its key is the whole set, since its cost is by the key: ten allocations.
+type loader[V any] struct {
+	fetch fetcher[V]
+
+	mu    sync.Mutex // one batch at a time: the next one may ask for less
+	known map[int64]V
+	sets  *dataloader.Loader[idSet, map[int64]V]
+}
+
+// idSet is a list of ids in a form that can be compared.
+type idSet string
+
+func setOf(ids []int64) idSet {
+	b := make([]byte, 0, 8*len(ids))
+	for _, id := range ids {
+		b = binary.NativeEndian.AppendUint64(b, uint64(id))
+	}
+	return idSet(b)
+}
+
+func (s idSet) ids() []int64 {
+	ids := make([]int64, len(s)/8)
+	for i := range ids {
+		ids[i] = int64(binary.NativeEndian.Uint64([]byte(s[8*i : 8*i+8])))
+	}
+	return ids
+}
+
+// never is a wait that a batch of one set does not reach.
 const never = time.Hour
 
-// load returns one value and one error for each key, in their order.
-func (l *loader[K, V]) load(ctx context.Context, keys []K) ([]V, []error) {
+// load returns one value and one error for each id, in their order; nil in
+// place of the errors if there are none.
+func (l *loader[V]) load(ctx context.Context, ids []int64) ([]V, []error) {
 	l.mu.Lock()
-	if l.cache == nil {
-		l.cache = dataloader.NewCache[K, V]()
+	defer l.mu.Unlock()
+	if l.known == nil {
+		l.known = make(map[int64]V, len(ids))
+		l.sets = dataloader.NewBatchedLoader(l.batch,
+			dataloader.WithBatchCapacity[idSet, map[int64]V](1),
+			dataloader.WithInputCapacity[idSet, map[int64]V](1),
+			dataloader.WithWait[idSet, map[int64]V](never))
 	}
-	missing := make(map[K]struct{}, len(keys))
-	for _, k := range keys {
-		if _, ok := l.cache.Get(ctx, k); !ok {
-			missing[k] = struct{}{}
+	asked := make([]int64, 0, len(ids))
+	seen := make(map[int64]struct{}, len(ids))
+	for _, id := range ids {
+		if _, ok := l.known[id]; ok {
+			continue
+		}
+		if _, ok := seen[id]; !ok {
+			seen[id] = struct{}{}
+			asked = append(asked, id)
 		}
 	}
-	batch := dataloader.NewBatchedLoader(l.fetch,
-		dataloader.WithCache(l.cache),
-		dataloader.WithBatchCapacity[K, V](len(missing)),
-		dataloader.WithInputCapacity[K, V](len(missing)),
-		dataloader.WithWait[K, V](never))
-	thunks := make([]dataloader.Thunk[V], len(keys))
-	for i, k := range keys {
-		thunks[i] = batch.Load(ctx, k)
-	}
-	l.mu.Unlock()
 
-	values, errs := make([]V, len(keys)), make([]error, len(keys))
-	for i, thunk := range thunks {
-		values[i], errs[i] = thunk()
+	var err error
+	if len(asked) > 0 {
+		var found map[int64]V
+		if found, err = l.sets.Load(ctx, setOf(asked))(); err == nil {
+			for _, id := range asked {
+				l.known[id] = found[id]
+			}
+		}
+	}
+
+	values := make([]V, len(ids))
+	for i, id := range ids {
+		values[i] = l.known[id]
+	}
+	if err == nil {
+		return values, nil
+	}
+	errs := make([]error, len(ids))
+	for i, id := range ids {
+		if _, failed := seen[id]; failed {
+			errs[i] = err
+		}
 	}
 	return values, errs
 }
 
-// results gives every key the same error.
-func failAll[K, V any](keys []K, err error) []*dataloader.Result[V] {
-	out := make([]*dataloader.Result[V], len(keys))
-	for i := range out {
-		out[i] = &dataloader.Result[V]{Error: err}
+// batch answers the one set of a batch.
+func (l *loader[V]) batch(ctx context.Context, sets []idSet) []*dataloader.Result[map[int64]V] {
+	out := make([]*dataloader.Result[map[int64]V], len(sets))
+	for i, s := range sets {
+		found, err := l.fetch(ctx, s.ids())
+		out[i] = &dataloader.Result[map[int64]V]{Data: found, Error: err}
 	}
 	return out
 }

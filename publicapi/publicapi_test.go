@@ -518,8 +518,8 @@ func TestLoadersTogether(t *testing.T) {
 			}
 			found, errs := b.Owners(ctx, list)
 			for i, u := range found {
-				if errs[i] != nil || u == nil || u.ID != list[i].UserID {
-					failed <- fmt.Sprintf("user %d is %v, %v", list[i].UserID, u, errs[i])
+				if errs != nil || u == nil || u.ID != list[i].UserID {
+					failed <- fmt.Sprintf("user %d is %v, %v", list[i].UserID, u, errs)
 					return
 				}
 			}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/graph-gophers/dataloader/v7"
-
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/users"
 	"github.com/veranda-go/veranda/internal/fault"
@@ -62,15 +60,16 @@ func (a *API) Owners(ctx context.Context, list []*listings.Listing) ([]*users.Us
 }
 
 // fetchUsers is the loader's batch: the users of distinct ids, kept ones first.
-func (a *API) fetchUsers(ctx context.Context, ids []int64) []*dataloader.Result[*users.User] {
-	results := make([]dataloader.Result[*users.User], len(ids))
-	out := make([]*dataloader.Result[*users.User], len(ids))
-	asked := make([]int64, 0, len(ids))
-	for i, id := range ids {
-		out[i] = &results[i]
+func (a *API) fetchUsers(ctx context.Context, ids []int64) (map[int64]*users.User, error) {
+	var known map[int64]*users.User
+	asked := ids[:0:0]
+	for _, id := range ids {
 		if a.kept != nil {
 			if u, ok := a.kept.GetIfPresent(id); ok {
-				results[i].Data = u
+				if known == nil {
+					known = make(map[int64]*users.User, len(ids))
+				}
+				known[id] = u
 				continue
 			}
 		}
@@ -81,19 +80,19 @@ func (a *API) fetchUsers(ctx context.Context, ids []int64) []*dataloader.Result[
 		}
 	}
 	if len(asked) == 0 {
-		return out
+		return known, nil
 	}
 	found, err := a.owners.Load(ctx, asked)
 	if err != nil {
-		err = ownerFailure(err)
+		return nil, ownerFailure(err)
 	}
-	for i, id := range ids {
-		if results[i].Data != nil || id <= 0 {
-			continue
-		}
-		results[i].Data, results[i].Error = found[id], err
+	if known == nil {
+		return found, nil
 	}
-	return out
+	for _, id := range asked {
+		known[id] = found[id] // found is shared with others, and not ours to change
+	}
+	return known, nil
 }
 
 // findUsers asks the user service, and keeps whom it finds. That somebody does

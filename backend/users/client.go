@@ -41,10 +41,7 @@ func (c *Client) Batch(ctx context.Context, ids []int64) ([]User, error) {
 }
 
 func (c *Client) list(ctx context.Context, path, query string) ([]User, error) {
-	var answer struct {
-		Result bool    `json:"result"`
-		Users  *[]User `json:"users"`
-	}
+	var answer many
 	if err := c.wire.Get(ctx, path, query, &answer); err != nil {
 		return nil, err
 	}
@@ -52,6 +49,37 @@ func (c *Client) list(ctx context.Context, path, query string) ([]User, error) {
 		return nil, errShape
 	}
 	return *answer.Users, nil
+}
+
+// many is the envelope of several users.
+type many struct {
+	Result bool    `json:"result"`
+	Users  *[]User `json:"users"`
+}
+
+// ScanJSON is part of wire.Scanned.
+func (m *many) ScanJSON(s *wire.Scan) bool {
+	s.Skip(`{"result":true,"users":[`)
+	rows := wire.ScanList(s, (*User).scan)
+	s.Skip("}")
+	if !s.End() {
+		return false
+	}
+	*m = many{true, &rows}
+	return true
+}
+
+// scan reads what AppendJSON wrote.
+func (u *User) scan(s *wire.Scan) {
+	s.Skip(`{"id":`)
+	u.ID = s.Int()
+	s.Skip(`,"name":`)
+	u.Name = s.Text()
+	s.Skip(`,"created_at":`)
+	u.CreatedAt = s.Int()
+	s.Skip(`,"updated_at":`)
+	u.UpdatedAt = s.Int()
+	s.Skip("}")
 }
 
 // Get asks the documented GET /users/{id}.

@@ -161,6 +161,9 @@ func (c *Client) call(ctx context.Context, q question, out any) (http.Header, er
 	if out == nil {
 		return resp.Header, nil
 	}
+	if scanned, ok := out.(Scanned); ok && scanned.ScanJSON(&Scan{rest: body}) {
+		return resp.Header, nil
+	}
 	if err := json.Unmarshal(body, out); err != nil {
 		return nil, c.unavailable(ctx, fmt.Errorf("%s %s: answer not understood: %w", q.method, q.target, err))
 	}

@@ -1,0 +1,120 @@
+package wire
+
+import (
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Scan reads JSON that is written just as our own services write it: members
+// in their order, no white space. That takes a tenth of the time of reading
+// JSON as such, and rows of backends come by the hundred. Whatever is not so
+// ends the scan, and is then read as JSON (see Scanned).
+type Scan struct {
+	rest   []byte
+	failed bool
+}
+
+// Scanned is an answer that tries a scan first. ScanJSON is false, and what it
+// read of no meaning, if the text was not as expected.
+type Scanned interface {
+	ScanJSON(s *Scan) bool
+}
+
+// Skip passes text, which has to follow.
+func (s *Scan) Skip(text string) {
+	if s.failed || !s.Try(text) {
+		s.failed = true
+	}
+}
+
+// Try passes text if it follows.
+func (s *Scan) Try(text string) bool {
+	if len(s.rest) < len(text) || string(s.rest[:len(text)]) != text {
+		return false
+	}
+	s.rest = s.rest[len(text):]
+	return true
+}
+
+// Int reads a whole number of at most 18 digits without a sign.
+func (s *Scan) Int() (n int64) {
+	i := 0
+	for ; i < len(s.rest) && i < 19; i++ {
+		c := s.rest[i] - '0'
+		if c > 9 {
+			break
+		}
+		n = n*10 + int64(c)
+	}
+	if i == 0 || i == 19 || i > 1 && s.rest[0] == '0' {
+		s.failed = true
+	}
+	s.rest = s.rest[i:]
+	return n
+}
+
+// Text reads a string.
+func (s *Scan) Text() string {
+	if len(s.rest) == 0 || s.rest[0] != '"' {
+		s.failed = true
+		return ""
+	}
+	for i := 1; i < len(s.rest); i++ {
+		switch c := s.rest[i]; {
+		case c == '"':
+			text := s.rest[1:i]
+			s.rest = s.rest[i+1:]
+			s.failed = s.failed || !utf8.Valid(text)
+			return string(text)
+		case c == '\\':
+			return s.escaped()
+		case c < ' ':
+			s.failed = true
+			return ""
+		}
+	}
+	s.failed = true
+	return ""
+}
+
+// escaped reads a string with escapes in it.
+func (s *Scan) escaped() string {
+	for i := 1; i < len(s.rest); i++ {
+		switch s.rest[i] {
+		case '\\':
+			i++
+		case '"':
+			text, err := jsontext.AppendUnquote(nil, s.rest[:i+1])
+			s.rest, s.failed = s.rest[i+1:], s.failed || err != nil
+			return string(text)
+		}
+	}
+	s.failed = true
+	return ""
+}
+
+// End tells whether the scan came to the end of the text without failing.
+func (s *Scan) End() bool { return !s.failed && len(s.rest) == 0 }
+
+// rowBytes is about the least that a row takes in JSON.
+const rowBytes = 90
+
+// ScanList reads what follows the opening bracket of an array, each element by
+// its own scan.
+func ScanList[T any](s *Scan, element func(*T, *Scan)) []T {
+	if s.Try("]") {
+		return []T{}
+	}
+	list := make([]T, 0, len(s.rest)/rowBytes+1)
+	for !s.failed {
+		var v T
+		element(&v, s)
+		list = append(list, v)
+		if s.Try("]") {
+			break
+		}
+		s.Skip(",")
+	}
+	return list
+}
