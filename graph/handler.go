@@ -12,7 +12,7 @@ import (
 )
 
 // Door answers GraphQL requests: over GET and POST (http.go), as server-sent
-// events (events.go) and over WebSockets (socket.go). Make it with New.
+// events (stream.go) and over WebSockets (socket.go). Make it with New.
 type Door struct {
 	// Origins are the web origins that may open WebSockets beside our own.
 	// Set it before the first request.

@@ -217,18 +217,27 @@ func (s *socket) take(text []byte) (websocket.StatusCode, string) {
 // subscribe starts an operation.
 func (s *socket) subscribe(id string, payload map[string]any) (websocket.StatusCode, string) {
 	req, refused := readMembers(payload)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.active[id] != nil {
-		return closeDuplicate, "Subscriber already exists"
-	}
-	if s.running >= s.door.limits.operations && refused == nil {
-		refused = refuse(0, codeTooMany, "operations: at most %d at once on one connection", s.door.limits.operations)
-	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	o := &socketOperation{cancel}
-	s.active[id] = o
-	s.running++
+	s.mu.Lock()
+	again, full := s.active[id] != nil, s.running >= s.door.limits.operations
+	if !again && !full {
+		s.active[id] = o
+		s.running++
+	}
+	s.mu.Unlock()
+	switch {
+	case again:
+		cancel()
+		return closeDuplicate, "Subscriber already exists"
+	case full:
+		cancel()
+		// By the reader, not aside: who asks on and on without reading answers
+		// must wait.
+		err := coded(gqlerror.Errorf("operations: at most %d at once on one connection", s.door.limits.operations), codeTooMany)
+		s.sendTo("error", id, func(b []byte) []byte { return appendJSON(b, gqlerror.List{err}) })
+		return 0, ""
+	}
 	s.all.Go(func() {
 		defer cancel()
 		s.run(ctx, id, o, req, refused)
