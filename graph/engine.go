@@ -60,12 +60,15 @@ func (e *executor) query(ctx context.Context, op *graphql.OperationContext) *gra
 	p := planner{schema: e.schema, vars: op.Variables}
 	root := q.resolve(p.plan("Query", op.Operation.SelectionSet), []any{nil})
 	w := writer{presentFor: q.presentAt}
-	data := w.object(nil, root)
+	data := w.object(make([]byte, 0, answerBytes), root)
 	if w.failed {
 		data = json.RawMessage("null")
 	}
 	return &graphql.Response{Data: data, Errors: append(q.errs, w.errs...)}
 }
+
+// answerBytes is room for most answers, so that their buffer grows rarely.
+const answerBytes = 4 << 10
 
 type queryRun struct {
 	*executor

@@ -108,9 +108,9 @@ func ScanList[T any](s *Scan, element func(*T, *Scan)) []T {
 	}
 	list := make([]T, 0, len(s.rest)/rowBytes+1)
 	for !s.failed {
-		var v T
-		element(&v, s)
-		list = append(list, v)
+		var zero T
+		list = append(list, zero)
+		element(&list[len(list)-1], s)
 		if s.Try("]") {
 			break
 		}
