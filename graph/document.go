@@ -9,6 +9,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/parser"
 	"github.com/vektah/gqlparser/v2/validator"
+	"github.com/vektah/gqlparser/v2/validator/core"
 	"github.com/vektah/gqlparser/v2/validator/rules"
 )
 
@@ -27,6 +28,14 @@ func newRules() *rules.Rules {
 		r.RemoveRule(strings.TrimSuffix(without.Name, "WithoutSuggestions"))
 		r.AddRule(without.Name, without.RuleFunc)
 	}
+	// An object passes for a scalar with the other rules.
+	r.AddRule("ObjectsAreInputs", func(observers *core.Events, addError core.AddErrFunc) {
+		observers.OnValue(func(_ *core.Walker, v *ast.Value) {
+			if v.Kind == ast.ObjectValue && v.Definition != nil && v.Definition.Kind != ast.InputObject {
+				addError(core.Message("%s cannot represent an object", v.Definition.Name), core.At(v.Position))
+			}
+		})
+	})
 	return r
 }
 
@@ -54,12 +63,18 @@ func (d *documents) get(text string) (*ast.QueryDocument, gqlerror.List) {
 		return nil, gqlerror.List{coded(gqlerror.Errorf("no operation provided"), codeValidation)}
 	}
 	if errs := validator.ValidateWithRules(d.schema, doc, d.rules); len(errs) > 0 {
+		errs = errs[:min(len(errs), maxErrors)]
 		for _, e := range errs {
 			// Some rules have no form without suggestions.
 			e.Message, _, _ = strings.Cut(e.Message, " Did you mean")
+			if len(e.Locations) > 0 {
+				if name := argumentAt(doc, e.Locations[0].Line, e.Locations[0].Column); name != "" {
+					e.Message = name + ": " + e.Message
+				}
+			}
 			coded(e, codeValidation)
 		}
-		return nil, errs[:min(len(errs), maxErrors)]
+		return nil, errs
 	}
 	d.cache.put(text, doc, len(text))
 	return doc, nil

@@ -2,7 +2,9 @@ package graph
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -67,20 +69,12 @@ func overLimit(limit string, max, actual int) *gqlerror.Error {
 // one pass over it.
 func checkText(doc *ast.QueryDocument) *gqlerror.Error {
 	c := textCount{names: map[string]int{}}
-	for _, op := range doc.Operations {
-		c.addDirectives(op.Directives)
-		for _, v := range op.VariableDefinitions {
-			c.addDirectives(v.Directives)
-			c.addValue(v.DefaultValue)
-		}
-		c.add(op.SelectionSet)
-	}
-	for _, f := range doc.Fragments {
-		c.addDirectives(f.Directives)
-		c.add(f.SelectionSet)
-	}
+	c.addAll(doc)
 	if c.err != nil {
 		return c.err
+	}
+	if c.replaced != nil && halfCharacter(c.replaced.Position.Src.Input) {
+		return coded(gqlerror.ErrorPosf(c.replaced.Position, "%s: an escape stands for half a character", c.replacedName), codes[fault.Invalid])
 	}
 	repeats := 0
 	for _, n := range c.names {
@@ -107,7 +101,51 @@ func checkText(doc *ast.QueryDocument) *gqlerror.Error {
 type textCount struct {
 	selections, aliases, directives, values int
 	names                                   map[string]int
+	replaced                                *ast.Value // a string that may not be what was written
+	replacedName                            string
+	visit                                   func(name string, v *ast.Value) // nil for nobody
 	err                                     *gqlerror.Error
+}
+
+// escapes finds the escapes of a document; its group is half a surrogate pair.
+var escapes = regexp.MustCompile(`\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)`)
+
+// halfCharacter tells whether a string of a document has half a surrogate
+// pair, which is no text. gqlparser makes U+FFFD of it without a word.
+func halfCharacter(document string) bool {
+	for _, m := range escapes.FindAllStringSubmatchIndex(document, -1) {
+		if m[2] >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// argumentAt names the argument, or the member of an input, whose value
+// stands at a place in a document; "" if there is none.
+func argumentAt(doc *ast.QueryDocument, line, column int) (name string) {
+	c := textCount{names: map[string]int{}, visit: func(of string, v *ast.Value) {
+		if v.Position.Line == line && v.Position.Column == column {
+			name = of
+		}
+	}}
+	c.addAll(doc)
+	return name
+}
+
+func (c *textCount) addAll(doc *ast.QueryDocument) {
+	for _, op := range doc.Operations {
+		c.addDirectives(op.Directives)
+		for _, v := range op.VariableDefinitions {
+			c.addDirectives(v.Directives)
+			c.addValue("$"+v.Variable, v.DefaultValue)
+		}
+		c.add(op.SelectionSet)
+	}
+	for _, f := range doc.Fragments {
+		c.addDirectives(f.Directives)
+		c.add(f.SelectionSet)
+	}
 }
 
 func (c *textCount) add(set ast.SelectionSet) {
@@ -121,7 +159,7 @@ func (c *textCount) add(set ast.SelectionSet) {
 			c.names[s.Alias]++
 			c.addDirectives(s.Directives)
 			for _, a := range s.Arguments {
-				c.addValue(a.Value)
+				c.addValue(a.Name, a.Value)
 			}
 			c.add(s.SelectionSet)
 		case *ast.InlineFragment:
@@ -137,34 +175,44 @@ func (c *textCount) addDirectives(list ast.DirectiveList) {
 	c.directives += len(list)
 	for _, d := range list {
 		for _, a := range d.Arguments {
-			c.addValue(a.Value)
+			c.addValue(a.Name, a.Value)
 		}
 	}
 }
 
-// addValue counts a literal and what is in it. Numbers that no type holds are
+// addValue counts a literal of that name and what is in it. Numbers that no type holds are
 // refused here, since gqlparser panics when it reads one as an argument.
-func (c *textCount) addValue(v *ast.Value) {
+func (c *textCount) addValue(name string, v *ast.Value) {
 	if v == nil {
 		return
 	}
 	c.values++
+	if c.visit != nil {
+		c.visit(name, v)
+	}
 	switch v.Kind {
+	case ast.StringValue:
+		if strings.ContainsRune(v.Raw, '\ufffd') {
+			c.replaced, c.replacedName = v, name
+		}
 	case ast.IntValue:
 		if _, err := strconv.ParseInt(v.Raw, 10, 64); err != nil {
-			c.err = badLiteral(v, "must fit in 64 bits")
+			c.err = badLiteral(name, v, "must fit in 64 bits")
 		}
 	case ast.FloatValue:
 		if _, err := strconv.ParseFloat(v.Raw, 64); err != nil {
-			c.err = badLiteral(v, "must fit in a 64-bit floating-point number")
+			c.err = badLiteral(name, v, "must fit in a 64-bit floating-point number")
 		}
 	}
 	for _, child := range v.Children {
-		c.addValue(child.Value)
+		if child.Name != "" { // else it is in a list
+			name = child.Name
+		}
+		c.addValue(name, child.Value)
 	}
 }
 
-func badLiteral(v *ast.Value, rule string) *gqlerror.Error {
-	err := gqlerror.ErrorPosf(v.Position, "%s: %s", v.Raw, rule)
+func badLiteral(name string, v *ast.Value, rule string) *gqlerror.Error {
+	err := gqlerror.ErrorPosf(v.Position, "%s: %s", name, rule)
 	return coded(err, codes[fault.Invalid])
 }
