@@ -49,3 +49,28 @@ func TestObject(t *testing.T) {
 		}
 	}
 }
+
+// FuzzObject holds Object against the standard library: what it takes, that
+// takes too, and means the same.
+func FuzzObject(f *testing.F) {
+	for _, text := range []string{
+		``, `{}`, `{"query":"{a}","variables":{"a":[1,-0.5e3,null,true,{"b":"\u00e9"}]}}`, `{"a":1,"a":2}`, `{"a":"\ud800"}`, `[{}]`, `{"a":[[[[]]]]}`, "{\"\xff\":1}",
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		got, err := Object(text, "body")
+		if err != nil {
+			if s := fault.From(err).Sentences(); fault.KindOf(err) != fault.Invalid || len(s) != 1 || len(s[0]) > 300 {
+				t.Errorf("%q: %v", text, err)
+			}
+			return
+		}
+		d := json.NewDecoder(strings.NewReader(string(text)))
+		d.UseNumber()
+		var want map[string]any
+		if err := d.Decode(&want); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: %v, the standard library says %v, %v", text, got, want, err)
+		}
+	})
+}
