@@ -32,9 +32,12 @@ func New(api *publicapi.API, log *slog.Logger) *Door {
 	return &Door{exec: e, documents: &e.documents, log: log, limits: defaultStreamLimits}
 }
 
+// vary are the request headers that an answer depends on.
+const vary = "Accept, " + CostHeader
+
 // ServeHTTP is part of http.Handler.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Add("Vary", "Accept, "+CostHeader)
+	w.Header()["Vary"] = append(w.Header()["Vary"], vary)
 	switch {
 	case isUpgrade(r):
 		d.serveSocket(w, r)

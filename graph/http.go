@@ -135,8 +135,12 @@ type answer struct {
 // at the same moment share it, from the first backend call to the last byte.
 func (d *Door) answer(w http.ResponseWriter, r *http.Request, media string, op *graphql.OperationContext, raw string) {
 	run := func(ctx context.Context) (answer, error) {
-		ctx, cancel := context.WithTimeout(ctx, d.limits.answer)
-		defer cancel()
+		if _, limited := ctx.Deadline(); !limited {
+			// A shared flight has left its first rider's deadline behind.
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, d.limits.answer)
+			defer cancel()
+		}
 		next, ctx := d.exec.DispatchOperation(ctx, op)
 		resp := next(ctx)
 		return answer{appendResponse(nil, resp), len(resp.Errors) > 0}, nil

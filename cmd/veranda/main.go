@@ -25,6 +25,7 @@ func main() {
 			cancel(nil)
 		}
 	}()
+	tuneGC()
 	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	var usage usageError
 	switch {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -11,12 +12,14 @@ import (
 	"github.com/veranda-go/veranda/internal/wire"
 )
 
-// limited gives each request its deadline, which streams may leave behind.
-func (s *Server) limited(next http.Handler) http.Handler {
+// begin gives each request its id and its deadline, which streams may leave
+// behind; all at once, since each new context costs a copy of the request.
+func (s *Server) begin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.handlers.Add(1)
 		defer s.handlers.Done()
-		ctx, cancel := context.WithTimeout(wire.WithStreams(r.Context(), s.stopping), requestTimeout)
+		ctx := wire.WithStreams(wire.WithRequestID(r.Context(), w, r), s.stopping)
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
@@ -52,6 +55,9 @@ func (s *Server) logged(next http.Handler) http.Handler {
 		start := time.Now()
 		rec := &recorder{ResponseWriter: w}
 		next.ServeHTTP(rec, r)
+		if !s.log.Enabled(r.Context(), slog.LevelDebug) {
+			return
+		}
 		s.log.DebugContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path,
 			"status", rec.status, "bytes", rec.bytes, "us", time.Since(start).Microseconds())
 	})

@@ -92,7 +92,7 @@ func (s *Server) Start(handler http.Handler, ready func(context.Context) error) 
 
 func (s *Server) newHTTP(handler http.Handler) *http.Server {
 	h := &http.Server{
-		Handler:           wire.WithRequestID(s.logged(s.recovered(s.limited(handler)))),
+		Handler:           s.begin(s.logged(s.recovered(handler))),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,

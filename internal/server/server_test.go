@@ -227,7 +227,7 @@ func TestRequestDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Server{log: slog.New(slog.DiscardHandler)}
 		start := time.Now()
-		h := s.limited(wire.Handle(s.log, func(_ http.ResponseWriter, r *http.Request) error {
+		h := s.begin(wire.Handle(s.log, func(_ http.ResponseWriter, r *http.Request) error {
 			<-r.Context().Done()
 			return fmt.Errorf("waiting: %w", r.Context().Err())
 		}))

@@ -21,17 +21,15 @@ func RequestID(ctx context.Context) string {
 	return id
 }
 
-// WithRequestID gives each request an id: the caller's, if it is short and
-// plain enough to stand in a log line, else a random one.
-func WithRequestID(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := r.Header.Get(RequestIDHeader)
-		if !plainID(id) {
-			id = rand.Text()
-		}
-		w.Header().Set(RequestIDHeader, id)
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id)))
-	})
+// WithRequestID gives a request its id: the caller's, if it is short and plain
+// enough to stand in a log line, else a random one. The answer shows it.
+func WithRequestID(ctx context.Context, w http.ResponseWriter, r *http.Request) context.Context {
+	id := r.Header.Get(RequestIDHeader)
+	if !plainID(id) {
+		id = rand.Text()
+	}
+	w.Header()[RequestIDHeader] = []string{id}
+	return context.WithValue(ctx, requestIDKey{}, id)
 }
 
 func plainID(id string) bool {

@@ -96,7 +96,7 @@ func TestWriteDoesNotMix(t *testing.T) {
 func TestRequestID(t *testing.T) {
 	t.Parallel()
 	var inside string
-	h := WithRequestID(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { inside = RequestID(r.Context()) }))
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { inside = RequestID(WithRequestID(r.Context(), w, r)) })
 	ask := func(id string) string {
 		r := httptest.NewRequest("GET", "/", nil)
 		if id != "" {
