@@ -137,7 +137,7 @@ func run(ctx context.Context, c config) (err error) {
 			return err
 		}
 	}
-	r.others = meter.others(s)
+	r.others, r.othersKnown = meter.others(s)
 	if c.fresh > 0 {
 		if err := s.tryFreshness(c, r, all); err != nil {
 			return err

@@ -16,18 +16,23 @@ type meter struct {
 	busy, own time.Duration
 }
 
-func startMeter(s *stage) meter { return meter{time.Now(), busyTime(), s.ownTime()} }
+func startMeter(s *stage) meter { return meter{time.Now(), busyTime(s.cores), s.ownTime()} }
 
-// others is how many cores were busy with what is not ours.
-func (m meter) others(s *stage) float64 {
-	foreign := busyTime() - m.busy - (s.ownTime() - m.own)
-	return max(foreign.Seconds(), 0) / time.Since(m.since).Seconds()
+// others is how many cores were busy with what is not ours. ok is false where
+// the sum cannot be: then it is not known, which is not the same as none.
+func (m meter) others(s *stage) (cores float64, ok bool) {
+	return foreign(busyTime(s.cores)-m.busy, s.ownTime()-m.own, time.Since(m.since))
 }
 
-// busyTime is how long the cores that we may use have worked, for anybody.
-func busyTime() time.Duration {
+func foreign(busy, own, elapsed time.Duration) (cores float64, ok bool) {
+	const rounding = 0.05 // the kernel counts in ticks, and not all at the same moment
+	cores = (busy - own).Seconds() / elapsed.Seconds()
+	return max(cores, 0), cores > -rounding
+}
+
+// busyTime is how long some cores have worked, for anybody.
+func busyTime(cores []string) time.Duration {
 	stat, _ := os.ReadFile("/proc/stat")
-	cores := allowedCores()
 	ticks := int64(0)
 	for line := range strings.Lines(string(stat)) {
 		// cpuN user nice system idle iowait irq softirq steal …

@@ -17,11 +17,15 @@ func (r *results) print(w io.Writer) {
 func (r *results) tables() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Machine: %s. %s Medians of %d rounds of %s, candidates by turns.\n\n", r.machine, r.layout, r.rounds, r.seconds)
-	fmt.Fprintf(&b, "Other programs kept %.1f cores busy meanwhile", r.others)
-	if r.others > 0.1 {
-		b.WriteString(": requests/s and latencies are noise, and only CPU per request, calls, memory, freshness and allocations mean something")
+	const noise = "requests/s and latencies are noise, and only CPU per request, calls, memory, freshness and allocations mean something"
+	switch {
+	case !r.othersKnown:
+		fmt.Fprintf(&b, "How busy other programs kept the cores meanwhile is not known: take it that %s.\n\n", noise)
+	case r.others > 0.1:
+		fmt.Fprintf(&b, "Other programs kept %.1f cores busy meanwhile: %s.\n\n", r.others, noise)
+	default:
+		fmt.Fprintf(&b, "Other programs kept %.2f cores busy meanwhile.\n\n", r.others)
 	}
-	b.WriteString(".\n\n")
 	for _, n := range r.notes {
 		fmt.Fprintf(&b, "- %s\n", n)
 	}

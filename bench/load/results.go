@@ -31,6 +31,7 @@ type results struct {
 	machine, layout string
 	notes           []string
 	others          float64 // cores that other programs kept busy meanwhile
+	othersKnown     bool
 	rounds          int
 	seconds         time.Duration
 	cells           []cell

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/veranda-go/veranda/bench"
 )
@@ -48,6 +49,24 @@ func TestVerdicts(t *testing.T) {
 		}
 	}
 	t.Error("with the cache, the same speed is no miss")
+}
+
+func TestForeign(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		busy, own time.Duration
+		cores     float64
+		ok        bool
+	}{
+		{15 * time.Second, 5 * time.Second, 1, true},
+		{5 * time.Second, 5 * time.Second, 0, true},
+		{49 * time.Second / 10, 5 * time.Second, 0, true}, // rounding
+		{5 * time.Second, 9 * time.Second, 0, false},      // cores were left out
+	} {
+		if cores, ok := foreign(test.busy, test.own, 10*time.Second); cores != test.cores || ok != test.ok {
+			t.Errorf("busy %s, own %s: %.2f, %t, want %.2f, %t", test.busy, test.own, cores, ok, test.cores, test.ok)
+		}
+	}
 }
 
 func TestPlotIsXML(t *testing.T) {

@@ -45,7 +45,8 @@ func (l layout) String() string {
 // stage is where a run takes place: programs, processes, cores.
 type stage struct {
 	ctx       context.Context
-	dir       string // of programs and scripts
+	dir       string   // of programs and scripts
+	cores     []string // all that we may use; asked before pin takes them away
 	layout    layout
 	notes     []string
 	processes []*process
@@ -57,7 +58,7 @@ type stage struct {
 }
 
 func newStage(ctx context.Context, dir string) (*stage, error) {
-	s := &stage{ctx: ctx, dir: dir, data: bench.NewData(listings, users), client: &http.Client{
+	s := &stage{ctx: ctx, dir: dir, cores: allowedCores(), data: bench.NewData(listings, users), client: &http.Client{
 		Transport: bench.NewTransport(), Timeout: 30 * time.Second,
 	}}
 	for name, pkg := range map[string]string{"veranda": "./cmd/veranda", "serve": "./bench/serve", "plainserver": "./bench/plainserver"} {
@@ -93,7 +94,7 @@ func findWrk(ctx context.Context) (string, error) {
 
 // pin shares the cores out, and takes this process off the gateway's.
 func (s *stage) pin() {
-	cores := allowedCores()
+	cores := s.cores
 	if _, err := exec.LookPath("taskset"); err != nil || len(cores) < 2 {
 		s.notes = append(s.notes, "not pinned: that takes taskset and two cores")
 		return
