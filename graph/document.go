@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -43,12 +44,20 @@ func newRules() *rules.Rules {
 type documents struct {
 	schema *ast.Schema
 	rules  *rules.Rules
-	cache  cache[*ast.QueryDocument]
+	cache  cache[*document]
+}
+
+// document is a valid document with what was made of it.
+type document struct {
+	*ast.QueryDocument
+	// plans has a place for the plan of each operation, which is made when it
+	// first runs. It is nil where directives let the variables have a say.
+	plans map[*ast.OperationDefinition]*atomic.Pointer[plan]
 }
 
 // get gives the document of a text, which is valid and within the limits that
 // need no variables.
-func (d *documents) get(text string) (*ast.QueryDocument, gqlerror.List) {
+func (d *documents) get(text string) (*document, gqlerror.List) {
 	if doc, ok := d.cache.get(text); ok {
 		return doc, nil
 	}
@@ -56,8 +65,9 @@ func (d *documents) get(text string) (*ast.QueryDocument, gqlerror.List) {
 	if err != nil {
 		return nil, gqlerror.List{parseError(err)}
 	}
-	if err := checkText(doc); err != nil {
-		return nil, gqlerror.List{err}
+	directives, tooMuch := checkText(doc)
+	if tooMuch != nil {
+		return nil, gqlerror.List{tooMuch}
 	}
 	if len(doc.Operations) == 0 {
 		return nil, gqlerror.List{coded(gqlerror.Errorf("no operation provided"), codeValidation)}
@@ -76,8 +86,15 @@ func (d *documents) get(text string) (*ast.QueryDocument, gqlerror.List) {
 		}
 		return nil, errs
 	}
-	d.cache.put(text, doc, len(text))
-	return doc, nil
+	kept := &document{QueryDocument: doc}
+	if directives == 0 {
+		kept.plans = make(map[*ast.OperationDefinition]*atomic.Pointer[plan], len(doc.Operations))
+		for _, op := range doc.Operations {
+			kept.plans[op] = &atomic.Pointer[plan]{}
+		}
+	}
+	d.cache.put(text, kept, len(text))
+	return kept, nil
 }
 
 func parseError(err error) *gqlerror.Error {

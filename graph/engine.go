@@ -57,18 +57,31 @@ type found struct {
 // query runs a query operation.
 func (e *executor) query(ctx context.Context, op *graphql.OperationContext) *graphql.Response {
 	q := &queryRun{executor: e, ctx: ctx, op: op}
-	p := planner{schema: e.schema, vars: op.Variables}
-	root := q.resolve(p.plan("Query", op.Operation.SelectionSet), []any{nil})
+	p := e.planOf(op)
+	root := q.resolve(p, []any{nil})
 	w := writer{presentFor: q.presentAt}
-	data := w.object(make([]byte, 0, answerBytes), root)
+	data := w.object(make([]byte, 0, p.size.Load()), root)
+	p.size.Store(int64(len(data) + len(data)/8))
 	if w.failed {
 		data = json.RawMessage("null")
 	}
 	return &graphql.Response{Data: data, Errors: append(q.errs, w.errs...)}
 }
 
-// answerBytes is room for most answers, so that their buffer grows rarely.
-const answerBytes = 4 << 10
+func (e *executor) planOf(op *graphql.OperationContext) *plan {
+	kept := op.Stats.GetExtension(preparedKey).(prepared).plan
+	if kept != nil {
+		if p := kept.Load(); p != nil {
+			return p
+		}
+	}
+	planner := planner{schema: e.schema, vars: op.Variables}
+	p := planner.plan("Query", op.Operation.SelectionSet)
+	if kept != nil {
+		kept.Store(p)
+	}
+	return p
+}
 
 type queryRun struct {
 	*executor
@@ -136,7 +149,15 @@ func repeat(err error, n int) []error {
 func (q *queryRun) descend(s *step, f *found) {
 	f.below = make(map[string]*run, len(s.plans))
 	for o, p := range s.plans {
-		var parents []any
+		n := 0
+		for _, v := range f.values {
+			if list, ok := v.([]any); ok {
+				n += len(list)
+			} else if v != nil {
+				n++
+			}
+		}
+		parents := make([]any, 0, n)
 		for _, v := range f.values {
 			if list, ok := v.([]any); ok {
 				parents = appendOf(parents, o, len(s.plans), list...)

@@ -203,7 +203,7 @@ func TestEngineEqualsGqlgen(t *testing.T) {
 
 		ran++
 		calls += int(meter.Calls())
-		price := op.Stats.GetExtension(costKey).(operationCost).estimated
+		price := op.Stats.GetExtension(preparedKey).(prepared).estimated
 		estimated += price.BackendCalls
 		if int(meter.Calls()) > price.BackendCalls {
 			t.Errorf("query %d: %d calls, estimated %d\n%s\n%v", i, meter.Calls(), price.BackendCalls, text, vars)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"runtime/debug"
+	"sync/atomic"
 
 	"github.com/99designs/gqlgen/graphql"
 	gqlgen "github.com/99designs/gqlgen/graphql/executor"
@@ -50,13 +51,14 @@ func (e *executor) recovered(ctx context.Context, p any) error {
 // instead of it.
 const CostHeader = "GraphQL-Cost"
 
-// operationCost travels with an operation.
-type operationCost struct {
+// prepared is what travels with an operation.
+type prepared struct {
 	estimated cost
-	wanted    string // the value of CostHeader
+	wanted    string                // the value of CostHeader
+	plan      *atomic.Pointer[plan] // nil if each request needs its own
 }
 
-const costKey = "cost"
+const preparedKey = "prepared"
 
 // CreateOperationContext is part of graphql.GraphExecutor.
 func (e *executor) CreateOperationContext(_ context.Context, params *graphql.RawParams) (*graphql.OperationContext, gqlerror.List) {
@@ -69,10 +71,11 @@ func (e *executor) CreateOperationContext(_ context.Context, params *graphql.Raw
 		ResolverMiddleware:     func(ctx context.Context, next graphql.Resolver) (any, error) { return next(ctx) },
 		RootResolverMiddleware: func(ctx context.Context, next graphql.RootResolver) graphql.Marshaler { return next(ctx) },
 	}
-	var errs gqlerror.List
-	if op.Doc, errs = e.documents.get(params.Query); errs != nil {
+	doc, errs := e.documents.get(params.Query)
+	if errs != nil {
 		return op, errs
 	}
+	op.Doc = doc.QueryDocument
 	var err *gqlerror.Error
 	if op.Operation, err = pick(op.Doc, params.OperationName); err != nil {
 		return op, gqlerror.List{err}
@@ -84,7 +87,7 @@ func (e *executor) CreateOperationContext(_ context.Context, params *graphql.Raw
 	if err := c.check(); err != nil {
 		return op, gqlerror.List{err}
 	}
-	op.Stats.SetExtension(costKey, operationCost{c, params.Headers.Get(CostHeader)})
+	op.Stats.SetExtension(preparedKey, prepared{c, params.Headers.Get(CostHeader), doc.plans[op.Operation]})
 	return op, nil
 }
 
@@ -102,7 +105,7 @@ func pick(doc *ast.QueryDocument, name string) (*ast.OperationDefinition, *gqler
 // DispatchOperation is part of graphql.GraphExecutor.
 func (e *executor) DispatchOperation(ctx context.Context, op *graphql.OperationContext) (graphql.ResponseHandler, context.Context) {
 	ctx = graphql.WithOperationContext(e.api.WithLoaders(ctx), op)
-	price := op.Stats.GetExtension(costKey).(operationCost)
+	price := op.Stats.GetExtension(preparedKey).(prepared)
 	if price.wanted == "explain" {
 		return graphql.OneShot(&graphql.Response{
 			Data:       json.RawMessage("null"),

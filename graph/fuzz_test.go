@@ -34,7 +34,7 @@ func FuzzQuery(f *testing.F) {
 			}
 			return
 		}
-		price := op.Stats.GetExtension(costKey).(operationCost).estimated
+		price := op.Stats.GetExtension(preparedKey).(prepared).estimated
 		if err := price.check(); err != nil {
 			t.Errorf("passed the limits: %v", err)
 		}

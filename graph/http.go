@@ -143,7 +143,7 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request, media string, op *
 		}
 		next, ctx := d.exec.DispatchOperation(ctx, op)
 		resp := next(ctx)
-		return answer{appendResponse(nil, resp), len(resp.Errors) > 0}, nil
+		return answer{appendResponse(make([]byte, 0, len(resp.Data)+len(`{"data":}`)), resp), len(resp.Errors) > 0}, nil
 	}
 	var (
 		a   answer

@@ -66,15 +66,15 @@ func overLimit(limit string, max, actual int) *gqlerror.Error {
 }
 
 // checkText counts what stands in a document, without following anything, in
-// one pass over it.
-func checkText(doc *ast.QueryDocument) *gqlerror.Error {
+// one pass over it, and gives the number of directives.
+func checkText(doc *ast.QueryDocument) (directives int, err *gqlerror.Error) {
 	c := textCount{names: map[string]int{}}
 	c.addAll(doc)
 	if c.err != nil {
-		return c.err
+		return 0, c.err
 	}
 	if c.replaced != nil && halfCharacter(c.replaced.Position.Src.Input) {
-		return coded(gqlerror.ErrorPosf(c.replaced.Position, "%s: an escape stands for half a character", c.replacedName), codes[fault.Invalid])
+		return 0, coded(gqlerror.ErrorPosf(c.replaced.Position, "%s: an escape stands for half a character", c.replacedName), codes[fault.Invalid])
 	}
 	repeats := 0
 	for _, n := range c.names {
@@ -92,10 +92,10 @@ func checkText(doc *ast.QueryDocument) *gqlerror.Error {
 		{"repeated fields", maxRepeats, repeats},
 	} {
 		if l.actual > l.max {
-			return overLimit(l.name, l.max, l.actual)
+			return 0, overLimit(l.name, l.max, l.actual)
 		}
 	}
-	return nil
+	return c.directives, nil
 }
 
 type textCount struct {

@@ -120,5 +120,5 @@ func TestIntrospectionIsAllowed(t *testing.T) {
 	if len(resp.Errors) > 0 || !strings.Contains(string(resp.Data), `"ListingConnection"`) {
 		t.Errorf("introspection: %v %.200s", resp.Errors, resp.Data)
 	}
-	t.Logf("cost %+v", op.Stats.GetExtension(costKey).(operationCost).estimated)
+	t.Logf("cost %+v", op.Stats.GetExtension(preparedKey).(prepared).estimated)
 }

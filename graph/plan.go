@@ -1,6 +1,8 @@
 package graph
 
 import (
+	"sync/atomic"
+
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/veranda-go/veranda/internal/wire"
@@ -12,6 +14,8 @@ import (
 type plan struct {
 	object *object
 	steps  []step
+	// size is how many bytes the last answer took, and a little more.
+	size atomic.Int64
 }
 
 // step is one response name of a plan.

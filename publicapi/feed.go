@@ -59,6 +59,11 @@ func (a *API) Follow(ctx context.Context, userID int64, after string) (func(cont
 					continue
 				}
 				found, to = f.Listings, f.LastID
+				if to <= at && !pause(ctx, nil) {
+					// The listing service has less than it had: its data is that of
+					// an earlier day. It may get there again.
+					return ctx.Err()
+				}
 			}
 			var events []ListingCreated
 			for i := range found {
@@ -82,6 +87,12 @@ func (a *API) Follow(ctx context.Context, userID int64, after string) (func(cont
 			}
 		}
 	}, nil
+}
+
+// FeedEnd is the cursor of where the feed ends now.
+func (a *API) FeedEnd(ctx context.Context) (string, error) {
+	id, err := a.feedStart(ctx, "")
+	return feedCursor(id), err
 }
 
 // feedStart is the id after which to begin.
@@ -113,15 +124,20 @@ const feedPrefix = "feed1:"
 
 func feedCursor(id int64) string { return opaque(feedPrefix, id) }
 
-// pause waits a little after a failed call. It is false when ctx has ended.
+// pause waits a little after a call that failed, or without err one that was
+// of no use. It is false when ctx has ended.
 func pause(ctx context.Context, err error) bool {
 	if ctx.Err() != nil {
 		return false
 	}
+	wait := feedPause
+	if err != nil {
+		wait = max(wait, fault.From(err).RetryAfter)
+	}
 	select {
 	case <-ctx.Done():
 		return false
-	case <-time.After(max(feedPause, fault.From(err).RetryAfter)):
+	case <-time.After(wait):
 		return true
 	}
 }

@@ -3,6 +3,7 @@ package publicapi
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/users"
@@ -108,7 +109,9 @@ func (a *API) findUsers(ctx context.Context, ids []int64) (map[int64]*users.User
 			u := &list[i]
 			found[u.ID] = u
 			if a.kept != nil {
-				a.kept.Set(u.ID, u)
+				keep := *u
+				keep.Name = strings.Clone(u.Name) // else it may keep the whole answer that it came in
+				a.kept.Set(u.ID, &keep)
 			}
 		}
 	}

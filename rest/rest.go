@@ -20,12 +20,15 @@ import (
 
 // Door serves the routes below /public-api. Make it with New.
 type Door struct {
-	api *publicapi.API
-	log *slog.Logger
+	api    *publicapi.API
+	log    *slog.Logger
+	limits wire.StreamLimits
 }
 
 // New opens a REST door to api.
-func New(api *publicapi.API, log *slog.Logger) *Door { return &Door{api, log} }
+func New(api *publicapi.API, log *slog.Logger) *Door {
+	return &Door{api, log, wire.DefaultStreamLimits}
+}
 
 // Routes adds the door's routes to r.
 func (d *Door) Routes(r chi.Router) {

@@ -12,7 +12,9 @@ import (
 
 // stream sends each new listing as a server-sent event (HTML standard, 9.2).
 // A client that comes back with Last-Event-ID, as browsers do by themselves,
-// misses nothing.
+// misses nothing. One that begins now is told where that is, by an event
+// "start" without data, so that it may also be cut off before its first
+// listing.
 func (d *Door) stream(w http.ResponseWriter, r *http.Request) error {
 	p, err := wire.Query(r)
 	if err != nil {
@@ -29,20 +31,37 @@ func (d *Door) stream(w http.ResponseWriter, r *http.Request) error {
 	} else if given && after == "" {
 		return fault.Input("after", "must not be empty")
 	}
+	start := after == ""
+	if start {
+		if after, err = d.api.FeedEnd(r.Context()); err != nil {
+			return err
+		}
+	}
 	follow, err := d.api.Follow(r.Context(), userID, after)
 	if err != nil {
 		return err
 	}
-	events := wire.NewEvents(w, r, wire.DefaultStreamLimits)
+	events := wire.NewEvents(w, r, d.limits)
 	defer events.Close()
+	if start {
+		events.Send("start", after, nil)
+	}
 	_ = follow(events.Done, func(batch []publicapi.ListingCreated) error { // ends with the client
 		list := make([]listings.Listing, len(batch))
 		for i, e := range batch {
 			list[i] = *e.Listing
 		}
-		owners, _ := d.owners(d.api.WithLoaders(events.Done), list)
+		owners, errs := d.owners(d.api.WithLoaders(events.Done), list)
 		for i := range batch {
-			sent := events.Send("listing", batch[i].Cursor, func(b []byte) []byte { return appendListing(b, &list[i], owners[i]) })
+			sent := events.Send("listing", batch[i].Cursor, func(b []byte) []byte {
+				b = appendListing(b, &list[i], owners[i])
+				if errs != nil && errs[i] != nil {
+					// Its user may exist all the same.
+					b = wire.AppendStrings(append(b[:len(b)-1], `,"errors":`...), fault.From(errs[i]).Sentences())
+					b = append(b, '}')
+				}
+				return b
+			})
 			if !sent {
 				return context.Canceled
 			}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -161,7 +162,7 @@ func (c *Client) call(ctx context.Context, q question, out any) (http.Header, er
 	if out == nil {
 		return resp.Header, nil
 	}
-	if scanned, ok := out.(Scanned); ok && scanned.ScanJSON(&Scan{rest: body}) {
+	if scanned, ok := out.(Scanned); ok && scanned.ScanJSON(&Scan{rest: string(body)}) {
 		return resp.Header, nil
 	}
 	if err := json.Unmarshal(body, out); err != nil {
@@ -278,6 +279,7 @@ func (c *Client) Ping(ctx context.Context, path string) error {
 
 // AppendIDs appends name=1&name=2… to a query string.
 func AppendIDs(b []byte, name string, ids []int64) []byte {
+	b = slices.Grow(b, len(ids)*(len(name)+len("=1234567&")))
 	for i, id := range ids {
 		if i > 0 {
 			b = append(b, '&')

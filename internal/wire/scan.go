@@ -11,7 +11,7 @@ import (
 // JSON as such, and rows of backends come by the hundred. Whatever is not so
 // ends the scan, and is then read as JSON (see Scanned).
 type Scan struct {
-	rest   []byte
+	rest   string
 	failed bool
 }
 
@@ -30,7 +30,7 @@ func (s *Scan) Skip(text string) {
 
 // Try passes text if it follows.
 func (s *Scan) Try(text string) bool {
-	if len(s.rest) < len(text) || string(s.rest[:len(text)]) != text {
+	if len(s.rest) < len(text) || s.rest[:len(text)] != text {
 		return false
 	}
 	s.rest = s.rest[len(text):]
@@ -54,7 +54,8 @@ func (s *Scan) Int() (n int64) {
 	return n
 }
 
-// Text reads a string.
+// Text reads a string, most often as a part of the whole text: who keeps it for
+// long clones it.
 func (s *Scan) Text() string {
 	if len(s.rest) == 0 || s.rest[0] != '"' {
 		s.failed = true
@@ -65,8 +66,8 @@ func (s *Scan) Text() string {
 		case c == '"':
 			text := s.rest[1:i]
 			s.rest = s.rest[i+1:]
-			s.failed = s.failed || !utf8.Valid(text)
-			return string(text)
+			s.failed = s.failed || !utf8.ValidString(text)
+			return text
 		case c == '\\':
 			return s.escaped()
 		case c < ' ':

@@ -22,7 +22,7 @@ func (r *row) scan(s *Scan) {
 // What a scan takes, it reads as JSON would be read; the rest it leaves.
 func scanLikeJSON(t *testing.T, text string) (scanned bool) {
 	t.Helper()
-	s := &Scan{rest: []byte(text)}
+	s := &Scan{rest: text}
 	s.Skip("[")
 	got := ScanList(s, (*row).scan)
 	if !s.End() {
