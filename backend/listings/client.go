@@ -24,7 +24,7 @@ func NewClient(c *wire.Client) *Client { return &Client{c} }
 var errShape = fault.New(fault.Unsupported, "not supported by this listing service")
 
 // Ping asks the documented GET /listings/ping.
-func (c *Client) Ping(ctx context.Context) error { return c.wire.Ping(ctx, "/listings/ping") }
+func (c *Client) Ping(ctx context.Context) error { return c.wire.Ping(ctx, "/listings/ping", "") }
 
 // List asks the documented GET /listings; userID 0 asks for all users'.
 func (c *Client) List(ctx context.Context, pg page.Page, userID int64) ([]Listing, error) {

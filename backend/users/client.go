@@ -24,7 +24,7 @@ var errShape = fault.New(fault.Unsupported, "not supported by this user service"
 
 // Ping asks for a documented page of one row, since /users/ping is ours.
 func (c *Client) Ping(ctx context.Context) error {
-	return c.wire.Ping(ctx, "/users?page_num=1&page_size=1")
+	return c.wire.Ping(ctx, "/users", "page_num=1&page_size=1")
 }
 
 // List asks the documented GET /users.

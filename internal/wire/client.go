@@ -31,10 +31,10 @@ const (
 
 // Client calls the routes of one backend. Make it with NewClient.
 type Client struct {
-	service string // as it is called in sentences: "listing service"
-	base    string
-	http    *http.Client
-	timeout time.Duration
+	service   string // as it is called in sentences: "listing service"
+	base      *url.URL
+	transport http.RoundTripper
+	timeout   time.Duration
 }
 
 // NewClient is a client for the service whose routes start at base, an http
@@ -44,16 +44,10 @@ func NewClient(service, base string, timeout time.Duration, transport http.Round
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		return nil, fmt.Errorf("%s URL %q: must look like http://host:port", service, base)
 	}
-	return &Client{
-		service: service,
-		base:    strings.TrimSuffix(u.String(), "/"),
-		timeout: timeout,
-		http: &http.Client{
-			Transport: transport,
-			// A redirect would turn a question for a backend into one for anybody.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-	}, nil
+	u.Path = strings.TrimSuffix(u.Path, "/")
+	// No http.Client around the transport: it would follow redirects, which
+	// turn a question for a backend into one for anybody.
+	return &Client{service, u, transport, timeout}, nil
 }
 
 // NewTransport is a pool of connections sized for the load of one public
@@ -86,10 +80,7 @@ func (c *Client) Get(ctx context.Context, path, query string, out any) error {
 // GetLong is Get for a question that the backend may think about: it gets
 // wait more time.
 func (c *Client) GetLong(ctx context.Context, wait time.Duration, path, query string, out any) error {
-	if query != "" {
-		path += "?" + query
-	}
-	_, err := c.call(ctx, question{method: http.MethodGet, target: path, wait: wait}, out)
+	_, err := c.call(ctx, question{path: path, query: query, wait: wait}, out)
 	return err
 }
 
@@ -98,14 +89,14 @@ func (c *Client) GetLong(ctx context.Context, wait time.Duration, path, query st
 // earlier request with this key. Faults beside those of Get: Conflict and
 // Mismatch.
 func (c *Client) PostForm(ctx context.Context, path string, form url.Values, key string, out any) (replayed bool, err error) {
-	header, err := c.call(ctx, question{method: http.MethodPost, target: path, form: form.Encode(), key: key}, out)
+	header, err := c.call(ctx, question{path: path, form: form.Encode(), key: key}, out)
 	return header.Get(ReplayedHeader) == "true", err
 }
 
 // Features asks for path, a ping of ours, and tells whether the backend lists
 // feature there. One without such a ping has no features.
 func (c *Client) Features(ctx context.Context, path, feature string) (bool, error) {
-	header, err := c.call(ctx, question{method: http.MethodGet, target: path}, nil)
+	header, err := c.call(ctx, question{path: path}, nil)
 	switch fault.KindOf(err) {
 	case fault.NotFound, fault.Invalid:
 		return false, nil
@@ -121,33 +112,47 @@ func (c *Client) Features(ctx context.Context, path, feature string) (bool, erro
 	return false, nil
 }
 
-// question is one call of a backend.
+// question is one call of a backend: a POST if it has a form, else a GET.
 type question struct {
-	method, target string
-	form           string
-	key            string        // for idempotency
-	wait           time.Duration // on top of the timeout
+	path, query string // as they stand in a URL
+	form        string
+	key         string        // for idempotency
+	wait        time.Duration // on top of the timeout
 }
 
-func (c *Client) call(ctx context.Context, q question, out any) (http.Header, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout+q.wait)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, q.method, c.base+q.target, strings.NewReader(q.form))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.service, err)
+// request makes the HTTP request of a question. http.NewRequest would take
+// the base URL apart each time.
+func (c *Client) request(ctx context.Context, q question) *http.Request {
+	u := *c.base
+	u.Path, u.RawQuery = c.base.Path+q.path, q.query
+	req := &http.Request{
+		Method: http.MethodGet, URL: &u, Host: u.Host,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Accept": acceptJSON},
 	}
-	req.Header.Set("Accept", "application/json")
 	if id := RequestID(ctx); id != "" {
-		req.Header.Set(RequestIDHeader, id)
+		req.Header[RequestIDHeader] = []string{id}
 	}
 	if q.form != "" {
+		req.Method = http.MethodPost
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Body = io.NopCloser(strings.NewReader(q.form))
+		req.ContentLength = int64(len(q.form))
 	}
 	if q.key != "" {
 		req.Header.Set(IdempotencyKeyHeader, q.key)
 	}
+	return req.WithContext(ctx)
+}
+
+var acceptJSON = []string{MediaJSON}
+
+func (c *Client) call(ctx context.Context, q question, out any) (http.Header, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout+q.wait)
+	defer cancel()
+	req := c.request(ctx, q)
 	countCall(ctx)
-	resp, err := c.http.Do(req)
+	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
 		return nil, c.unavailable(ctx, err)
 	}
@@ -166,7 +171,7 @@ func (c *Client) call(ctx context.Context, q question, out any) (http.Header, er
 		return resp.Header, nil
 	}
 	if err := json.Unmarshal(body, out); err != nil {
-		return nil, c.unavailable(ctx, fmt.Errorf("%s %s: answer not understood: %w", q.method, q.target, err))
+		return nil, c.unavailable(ctx, fmt.Errorf("%s %s: answer not understood: %w", req.Method, q.path, err))
 	}
 	return resp.Header, nil
 }
@@ -272,8 +277,8 @@ func parseProblem(sentence string) fault.Problem {
 }
 
 // Ping asks for path and takes any 200 for life, whatever the body.
-func (c *Client) Ping(ctx context.Context, path string) error {
-	_, err := c.call(ctx, question{method: http.MethodGet, target: path}, nil)
+func (c *Client) Ping(ctx context.Context, path, query string) error {
+	_, err := c.call(ctx, question{path: path, query: query}, nil)
 	return err
 }
 

@@ -104,7 +104,7 @@ func TestClientAsks(t *testing.T) {
 	if got != want {
 		t.Errorf("post sent %+v, want %+v", got, want)
 	}
-	if err := c.Ping(t.Context(), "/ping"); err != nil || got.requestID != "" {
+	if err := c.Ping(t.Context(), "/ping", ""); err != nil || got.requestID != "" {
 		t.Errorf("ping outside of a request: %v, request id %q", err, got.requestID)
 	}
 	if meter.Calls() != 2 {
@@ -182,7 +182,7 @@ func TestRetryAfterIsPassedOn(t *testing.T) {
 		"": 0, "0": 0, "-1": 0, "3601": 0, "soon": 0, "Wed, 21 Oct 2065 07:28:00 GMT": 0, "99999999999999999999": 0,
 	} {
 		for _, status := range []int{429, 503} {
-			err := backend(t, patience, answering(status, "", "Retry-After", header)).Ping(t.Context(), "/")
+			err := backend(t, patience, answering(status, "", "Retry-After", header)).Ping(t.Context(), "/", "")
 			if f := fault.From(err); f.Kind != fault.Unavailable || f.RetryAfter != want {
 				t.Errorf("%d with Retry-After %q: kind %d, %v, want unavailable, %v", status, header, f.Kind, f.RetryAfter, want)
 			}
@@ -242,7 +242,7 @@ func TestBackendGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	ln.Close()
-	wantFault(t, "refused", clientOf(t, "http://"+ln.Addr().String(), patience).Ping(t.Context(), "/"),
+	wantFault(t, "refused", clientOf(t, "http://"+ln.Addr().String(), patience).Ping(t.Context(), "/", ""),
 		fault.Unavailable, "listing service unavailable")
 	wantFault(t, "cut off", backend(t, patience, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"n":`)
@@ -262,7 +262,7 @@ func TestBackendGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantFault(t, "dial too slow", c.Ping(t.Context(), "/"), fault.Unavailable, "listing service unavailable")
+	wantFault(t, "dial too slow", c.Ping(t.Context(), "/", ""), fault.Unavailable, "listing service unavailable")
 }
 
 // TestLargeAnswer has one that says its length and one that does not.
