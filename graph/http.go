@@ -191,7 +191,8 @@ func (d *Door) prepare(ctx context.Context, req *request, header http.Header) (*
 // if it takes none, and whether it takes events.
 func negotiate(lines []string) (media string, events bool) {
 	accept := strings.Join(lines, ",")
-	if strings.TrimSpace(accept) == "" {
+	switch strings.TrimSpace(accept) {
+	case "", "*/*", mediaJSON: // nearly all there is
 		return mediaJSON, false
 	}
 	// How much the client likes each, and how exactly it said so: the more

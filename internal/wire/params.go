@@ -132,12 +132,12 @@ func quoteParam(name string) string {
 // ReadBody reads at most MaxBody bytes of the one content type that the route
 // takes. Faults: MediaType, TooLarge, Invalid.
 func ReadBody(w http.ResponseWriter, r *http.Request, contentType string) ([]byte, error) {
-	got, args, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	charset, ok := args["charset"]
-	if err != nil || got != contentType || ok && !strings.EqualFold(charset, "utf-8") {
+	if !isMedia(r.Header.Get("Content-Type"), contentType) {
 		return nil, fault.New(fault.MediaType, "content type: must be "+contentType)
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	// Room for a body of the length that was announced, which may be a lie.
+	body := bytes.NewBuffer(make([]byte, 0, min(max(r.ContentLength, 0), MaxBody)+bytes.MinRead))
+	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, MaxBody))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
@@ -145,7 +145,17 @@ func ReadBody(w http.ResponseWriter, r *http.Request, contentType string) ([]byt
 	case err != nil:
 		return nil, fault.Wrap(fault.Invalid, "body: could not be read whole", err)
 	}
-	return body, nil
+	return body.Bytes(), nil
+}
+
+// isMedia tells whether a Content-Type is the wanted one, in UTF-8.
+func isMedia(header, want string) bool {
+	if header == want {
+		return true
+	}
+	got, args, err := mime.ParseMediaType(header)
+	charset, ok := args["charset"]
+	return err == nil && got == want && (!ok || strings.EqualFold(charset, "utf-8"))
 }
 
 // Problem adds a broken rule.
