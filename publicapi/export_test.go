@@ -5,8 +5,5 @@ import "time"
 // SetNow replaces the clock.
 func (a *API) SetNow(now func() time.Time) { a.now = now }
 
-// What tests need to know of the rules.
-const (
-	FanOut  = fanOut
-	Recheck = recheck
-)
+// Recheck is how long a route that was missing stays unasked.
+const Recheck = recheck

@@ -20,7 +20,10 @@ import (
 	"github.com/veranda-go/veranda/publicapi"
 )
 
-const maxPageSize = 100
+const (
+	maxPageSize = 100
+	fanOut      = 16 // as agreed, so not taken from the code
+)
 
 // bed is a core in front of somebody else's backend.
 type bed struct {
@@ -178,7 +181,7 @@ func TestOwnersWithoutBatch(t *testing.T) {
 			if found[80] != nil {
 				t.Errorf("user 999 is %v", found[80])
 			}
-			if most := b.users.MostAtOnce(); most > publicapi.FanOut {
+			if most := b.users.MostAtOnce(); most > fanOut {
 				t.Errorf("%d calls at once", most)
 			}
 			wantRoutes(t, b.users, "GET /users/batch ×1", "GET /users/{id} ×41")
@@ -476,7 +479,7 @@ func TestFallbackStopsAtTheFirstFailure(t *testing.T) {
 		case "batch":
 			http.NotFound(w, r)
 		case "16":
-			for range publicapi.FanOut - 1 {
+			for range fanOut - 1 {
 				<-arrived
 			}
 			testbed.Trace(w, r)
@@ -493,11 +496,11 @@ func TestFallbackStopsAtTheFirstFailure(t *testing.T) {
 	for _, err := range errs {
 		wantKind(t, err, fault.Unavailable, "user service unavailable")
 	}
-	for range publicapi.FanOut - 1 {
+	for range fanOut - 1 {
 		<-gone
 	}
-	if most := b.users.MostAtOnce(); most != publicapi.FanOut {
-		t.Errorf("%d calls at once, want %d", most, publicapi.FanOut)
+	if most := b.users.MostAtOnce(); most != fanOut {
+		t.Errorf("%d calls at once, want %d", most, fanOut)
 	}
 }
 
