@@ -51,7 +51,7 @@ func (a *API) Follow(ctx context.Context, userID int64, after string) (func(cont
 			found, to, news := a.feed.since(at)
 			if news == nil {
 				// Too far behind for the memory.
-				f, err := a.listings.Feed(ctx, at, userID, feedPage, 0)
+				f, err := a.listings.Feed(ctx, at, userID, a.feedPage(), 0)
 				if err != nil {
 					if !pause(ctx, err) {
 						return ctx.Err()
@@ -97,27 +97,31 @@ func (a *API) FeedEnd(ctx context.Context) (string, error) {
 
 // feedStart is the id after which to begin.
 func (a *API) feedStart(ctx context.Context, after string) (int64, error) {
-	if after == "" {
-		f, err := a.listings.Feed(ctx, -1, 0, 1, 0)
-		if err != nil && missing(err) {
-			err = fault.New(fault.Unsupported, "listingCreated: not supported by this backend")
+	start := int64(-1)
+	if after != "" {
+		raw, err := base64.RawURLEncoding.DecodeString(after)
+		number, ok := strings.CutPrefix(string(raw), feedPrefix)
+		id, numErr := wire.ParseInt(number)
+		if err != nil || !ok || numErr != nil || id < 0 || feedCursor(id) != after {
+			return 0, fault.Input("after", "is not a cursor of this feed")
 		}
-		return f.LastID, err
+		start = id
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(after)
-	number, ok := strings.CutPrefix(string(raw), feedPrefix)
-	id, numErr := wire.ParseInt(number)
-	if err != nil || !ok || numErr != nil || id < 0 || feedCursor(id) != after {
-		return 0, fault.Input("after", "is not a cursor of this feed")
-	}
-	// A first call tells whether there is a feed at all.
-	if _, err := a.listings.Feed(ctx, id, 0, 1, 0); err != nil && missing(err) {
+	// This also tells whether there is a feed at all, with pages of this size.
+	f, err := a.listings.Feed(ctx, -1, 0, a.feedPage(), 0)
+	switch {
+	case err != nil && missing(err):
 		return 0, fault.New(fault.Unsupported, "listingCreated: not supported by this backend")
-	} else if err != nil {
+	case err != nil:
 		return 0, err
+	case start < 0:
+		start = f.LastID
 	}
-	return id, nil
+	return start, nil
 }
+
+// feedPage is how many listings one call asks for.
+func (a *API) feedPage() int64 { return min(feedPage, a.maxPageSize) }
 
 // feedPrefix tells the version and the kind of a cursor.
 const feedPrefix = "feed1:"
@@ -203,7 +207,7 @@ func (f *feed) since(at int64) (found []listings.Listing, to int64, news <-chan 
 func (f *feed) follow(ctx context.Context, a *API) {
 	at := int64(-1)
 	for ctx.Err() == nil {
-		answer, err := a.listings.Feed(ctx, at, 0, feedPage, feedWait)
+		answer, err := a.listings.Feed(ctx, at, 0, a.feedPage(), feedWait)
 		if err != nil {
 			pause(ctx, err)
 			continue
