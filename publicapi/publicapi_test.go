@@ -482,6 +482,11 @@ func TestFallbackStopsAtTheFirstFailure(t *testing.T) {
 			for range fanOut - 1 {
 				<-arrived
 			}
+			select {
+			case <-arrived:
+				t.Error("one more than agreed")
+			case <-time.After(100 * time.Millisecond):
+			}
 			testbed.Trace(w, r)
 		default:
 			arrived <- struct{}{}
