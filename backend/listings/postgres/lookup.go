@@ -12,7 +12,8 @@ import (
 type lookup struct {
 	listings.Scan
 	conditions []string
-	args       []any
+	// args are those of the conditions, the user's id first if one is asked for.
+	args []any
 	// order is what to sort by, in the direction of the scan.
 	order string
 }
@@ -70,4 +71,17 @@ func (l *lookup) where() string {
 		return "true"
 	}
 	return strings.Join(l.conditions, " AND ")
+}
+
+// text is the statement for the rows of q. It adds their number to the args.
+func (l *lookup) text(q listings.Query) string {
+	where, limit := l.where(), l.arg(q.Limit)
+	if q.Offset == 0 {
+		return "SELECT " + columns + " FROM listings WHERE " + where + " ORDER BY " + l.order + " LIMIT " + limit
+	}
+	// The inner query pages through the index alone, so rows before the page
+	// are counted but not fetched.
+	return "SELECT " + columns + ` FROM listings WHERE id IN (
+		SELECT id FROM listings WHERE ` + where + " ORDER BY " + l.order + " LIMIT " + limit + " OFFSET " + l.arg(q.Offset) + `)
+		ORDER BY ` + l.order
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"embed"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -134,45 +133,52 @@ func (s *Store) Get(ctx context.Context, id int64) (listings.Listing, error) {
 // List is part of listings.Store.
 func (s *Store) List(ctx context.Context, q listings.Query) ([]listings.Listing, error) {
 	l := lookupOf(q)
-	where, limit := l.where(), l.arg(q.Limit)
-	text := "SELECT " + columns + " FROM listings WHERE " + where + " ORDER BY " + l.order + " LIMIT " + limit
-	if q.Offset > 0 {
-		// The inner query pages through the index alone, so rows before the
-		// page are counted but not fetched.
-		text = "SELECT " + columns + ` FROM listings WHERE id IN (
-			SELECT id FROM listings WHERE ` + where + " ORDER BY " + l.order + " LIMIT " + limit + " OFFSET " + l.arg(q.Offset) + `)
-			ORDER BY ` + l.order
-	}
-	found, err := s.query(ctx, text, l.args...)
+	found, err := s.query(ctx, l.text(q), l.args...)
 	if l.Reversed {
 		slices.Reverse(found)
 	}
 	return found, err
 }
 
-// OfUsers is part of listings.Store. LATERAL would be shorter, but Citus does
-// not take a LIMIT inside of it.
+// OfUsers is part of listings.Store. It is List for each user, sent together
+// and answered together: one round trip, in one snapshot. One statement for
+// all would be LATERAL, which is as fast, but Citus has no LIMIT inside of it;
+// or a UNION ALL, which is planned anew for each number of users and so takes
+// four times as long for 100 of them.
 func (s *Store) OfUsers(ctx context.Context, userIDs []int64, q listings.Query) ([]listings.Listing, error) {
+	if len(userIDs) == 0 {
+		return nil, nil
+	}
+	q.UserID = userIDs[0]
 	l := lookupOf(q)
-	rest := " AND " + l.where() + " ORDER BY " + l.order + " LIMIT " + l.arg(q.Limit) + ")"
-	var text strings.Builder
+	text := l.text(q)
+	batch := &pgx.Batch{}
+	batch.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+	found := make([]listings.Listing, 0, min(int64(len(userIDs))*q.Limit, 1000))
 	seen := make(map[int64]struct{}, len(userIDs))
 	for _, id := range userIDs {
 		if _, ok := seen[id]; ok {
 			continue
 		}
 		seen[id] = struct{}{}
-		if text.Len() > 0 {
-			text.WriteString(" UNION ALL ")
-		}
-		text.WriteString("(SELECT " + columns + " FROM listings WHERE user_id = " + l.arg(id) + rest)
+		args := slices.Clone(l.args)
+		args[0] = id
+		batch.Queue(text, args...).Query(func(rows pgx.Rows) error {
+			before := len(found)
+			var err error
+			if found, err = collect(found, rows); l.Reversed {
+				slices.Reverse(found[before:])
+			}
+			return err
+		})
 	}
-	if len(seen) == 0 {
-		return nil, nil
+	batch.Queue("COMMIT")
+	// Close reads the answers. After an error the pool drops the connection,
+	// whose transaction is still open.
+	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, pgdb.Explain(ctx, err)
 	}
-	// A text for each number of users is not worth preparing.
-	found, err := s.query(ctx, text.String(), append([]any{pgx.QueryExecModeExec}, l.args...)...)
-	return listings.InOrderOf(userIDs, q.Order, found), err
+	return found, nil
 }
 
 // Feed is part of listings.Store. What is visible is looked up first: rows
@@ -225,9 +231,17 @@ func (s *Store) query(ctx context.Context, text string, args ...any) ([]listings
 	if err != nil {
 		return nil, pgdb.Explain(ctx, err)
 	}
-	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l listings.Listing, err error) {
-		err = row.Scan(&l.ID, &l.UserID, &l.Type, &l.Price, &l.CreatedAt, &l.UpdatedAt)
-		return l, err
-	})
+	found, err := collect(nil, rows)
 	return found, pgdb.Explain(ctx, err)
+}
+
+// collect appends rows to found. All are scanned into the same place, which
+// spares the half of the allocations that pgx.CollectRows makes.
+func collect(found []listings.Listing, rows pgx.Rows) ([]listings.Listing, error) {
+	var l listings.Listing
+	_, err := pgx.ForEachRow(rows, []any{&l.ID, &l.UserID, &l.Type, &l.Price, &l.CreatedAt, &l.UpdatedAt}, func() error {
+		found = append(found, l)
+		return nil
+	})
+	return found, err
 }

@@ -113,7 +113,7 @@ func TestPlans(t *testing.T) {
 }
 
 // connections runs f with each connection of the store.
-func connections(t *testing.T, s *Store, f func(*sqlite.Conn) error) {
+func connections(t testing.TB, s *Store, f func(*sqlite.Conn) error) {
 	t.Helper()
 	if err := s.db.Write(f); err != nil {
 		t.Fatal(err)
@@ -139,7 +139,7 @@ func connections(t *testing.T, s *Store, f func(*sqlite.Conn) error) {
 
 // statements are the texts that the store's connections have prepared. The
 // driver keeps them by their text but shows them to nobody.
-func statements(t *testing.T, s *Store) map[string]bool {
+func statements(t testing.TB, s *Store) map[string]bool {
 	t.Helper()
 	texts := map[string]bool{}
 	connections(t, s, func(c *sqlite.Conn) error {
@@ -156,7 +156,7 @@ func statements(t *testing.T, s *Store) map[string]bool {
 }
 
 // plan is how SQLite would run a statement, a line for each step.
-func plan(t *testing.T, s *Store, text string) []string {
+func plan(t testing.TB, s *Store, text string) []string {
 	t.Helper()
 	var steps []string
 	err := s.db.Write(func(c *sqlite.Conn) error {
