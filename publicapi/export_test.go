@@ -5,5 +5,10 @@ import "time"
 // SetNow replaces the clock.
 func (a *API) SetNow(now func() time.Time) { a.now = now }
 
-// Recheck is how long a route that was missing stays unasked.
-const Recheck = recheck
+// What tests need to know of the rules.
+const (
+	// Recheck is how long a route that was missing stays unasked.
+	Recheck = recheck
+	// FeedMemory is how many listings are kept for subscribers.
+	FeedMemory = feedMemory
+)
