@@ -27,15 +27,22 @@ import (
 
 // config is what a run does.
 type config struct {
-	rounds                   int
-	seconds, warmup, fresh   time.Duration
-	distinct                 int
-	workloads, candidates    string
-	variants                 variants
-	tailcall                 string
-	goBenchmarks, model, doc bool
-	out                      string
+	rounds                 int
+	seconds, warmup, fresh time.Duration
+	distinct               int
+	workloads, candidates  string
+	variants               variants
+	tailcall               string
+	goBenchmarks, model    bool
+	doc, busy              bool
 }
+
+// Where results go: out is no part of the repository.
+const (
+	out         = "bin/bench"
+	goResults   = "go.txt"
+	loadResults = "load.txt"
+)
 
 // variants are further ways to start the project, by name.
 type variants []variant
@@ -67,11 +74,8 @@ func main() {
 	flag.BoolVar(&c.goBenchmarks, "go", true, "run the Go benchmarks first: allocations are exact only there")
 	flag.BoolVar(&c.model, "model", true, "measure the project over rows, connections and latency")
 	flag.BoolVar(&c.doc, "doc", false, "publish: put the results into docs/performance.md, its plot and bench/results")
+	flag.BoolVar(&c.busy, "busy", false, "publish although other programs kept the machine busy; the page then says so")
 	flag.Parse()
-	c.out = "bin/bench"
-	if c.doc {
-		c.out = "bench/results"
-	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -85,7 +89,7 @@ func run(ctx context.Context, c config) (err error) {
 	if _, err := os.Stat("schema.graphqls"); err != nil {
 		return fmt.Errorf("run it from the root of the repository: %w", err)
 	}
-	if err := os.MkdirAll(c.out, 0o755); err != nil {
+	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "veranda-bench")
@@ -101,7 +105,7 @@ func run(ctx context.Context, c config) (err error) {
 	defer s.stop()
 	r := &results{machine: machine(), rounds: c.rounds, seconds: c.seconds}
 	if c.goBenchmarks {
-		if err := r.runGoBenchmarks(ctx, filepath.Join(c.out, "go.txt")); err != nil {
+		if err := r.runGoBenchmarks(ctx, filepath.Join(out, goResults)); err != nil {
 			return err
 		}
 	}
@@ -150,16 +154,14 @@ func run(ctx context.Context, c config) (err error) {
 	}
 
 	r.print(os.Stdout)
-	if err := r.writeBenchstat(filepath.Join(c.out, "load.txt")); err != nil {
+	if err := r.writeBenchstat(filepath.Join(out, loadResults)); err != nil {
 		return err
-	}
-	if c.doc {
-		if err := r.writeDoc("docs/performance.md", "docs/performance.svg"); err != nil {
-			return err
-		}
 	}
 	if n := r.wrongAnswers(); n > 0 {
 		return fmt.Errorf("%d wrong answers from the project", n)
+	}
+	if c.doc {
+		return r.publish("docs/performance.md", "docs/performance.svg", "bench/results", out, c.busy)
 	}
 	return nil
 }

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -17,11 +20,11 @@ func (r *results) print(w io.Writer) {
 func (r *results) tables() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Machine: %s. %s Medians of %d rounds of %s, candidates by turns.\n\n", r.machine, r.layout, r.rounds, r.seconds)
-	const noise = "requests/s and latencies are noise, and only CPU per request, calls, memory, freshness and allocations mean something"
+	const noise = "requests/s and latencies are noise; ratios of CPU per request are rough; calls, memory, freshness, wrong answers and allocations mean something"
 	switch {
 	case !r.othersKnown:
 		fmt.Fprintf(&b, "How busy other programs kept the cores meanwhile is not known: take it that %s.\n\n", noise)
-	case r.others > 0.1:
+	case r.noisy():
 		fmt.Fprintf(&b, "Other programs kept %.1f cores busy meanwhile: %s.\n\n", r.others, noise)
 	default:
 		fmt.Fprintf(&b, "Other programs kept %.2f cores busy meanwhile.\n\n", r.others)
@@ -50,7 +53,7 @@ func (r *results) tables() string {
 		r.ratios(&b, cpu)
 	}
 	if v := r.verdicts(); len(v) > 0 {
-		b.WriteString("\nTargets; \"tie\" is a miss by less than 15 %:\n\n")
+		b.WriteString("\nTargets; \"tie\" is a miss by less than 15 %, \"noise\" is not judged, since the machine was busy:\n\n")
 		table(&b, "| target | got | |")
 		for _, v := range v {
 			fmt.Fprintf(&b, "| %s | %s | %s |\n", v.text, v.got, v.result)
@@ -131,14 +134,19 @@ func table(b *strings.Builder, head string) {
 	fmt.Fprintf(b, "%s\n|%s\n", head, strings.Repeat(" --- |", strings.Count(head, "|")-1))
 }
 
-// Marks between which writeDoc puts the tables. The rest of the page is for
+// Marks between which publish puts the tables. The rest of the page is for
 // people to write.
 const (
 	begin = "<!-- bench:begin -->"
 	end   = "<!-- bench:end -->"
 )
 
-func (r *results) writeDoc(page, plot string) error {
+// publish puts the tables into the page, and the plot and the raw results
+// beside it. It does not put noise there unless told to.
+func (r *results) publish(page, plot, results, raw string, busy bool) error {
+	if r.noisy() && !busy {
+		return errors.New("not published: other programs kept the machine busy (-busy publishes all the same); the results are in " + raw)
+	}
 	text, err := os.ReadFile(page)
 	if err != nil {
 		return err
@@ -148,8 +156,24 @@ func (r *results) writeDoc(page, plot string) error {
 	if !ok1 || !ok2 {
 		return fmt.Errorf("%s has no %s … %s", page, begin, end)
 	}
+	if err := os.MkdirAll(results, 0o755); err != nil {
+		return err
+	}
+	for _, name := range []string{goResults, loadResults} {
+		b, err := os.ReadFile(filepath.Join(raw, name))
+		if errors.Is(err, fs.ErrNotExist) { // -go=false
+			continue
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(results, name), b, 0o644)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	if err := os.WriteFile(plot, []byte(r.plot()), 0o644); err != nil {
 		return err
 	}
-	return os.WriteFile(page, []byte(before+begin+"\n"+r.tables()+end+after), 0o644)
+	picture := "\n![Requests per second by workload](" + filepath.Base(plot) + ")\n"
+	return os.WriteFile(page, []byte(before+begin+"\n"+r.tables()+picture+end+after), 0o644)
 }

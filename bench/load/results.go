@@ -132,7 +132,7 @@ const tie = 0.15
 // verdict is one target and what came of it.
 type verdict struct {
 	text   string
-	result string // pass, miss, within the noise, not measured
+	result string // pass, miss, tie, noise, not measured
 	got    string
 }
 
@@ -178,6 +178,8 @@ func (r *results) verdicts() []verdict {
 			switch off := got/t.limit - 1; {
 			case !ok:
 				v.result, v.got = "not measured", "–"
+			case r.noisy() && t.metric.name != cpu.name:
+				v.result = "noise"
 			case !t.atMost && off >= 0, t.atMost && off <= 0:
 				v.result = "pass"
 			case !t.atMost && off >= -tie, t.atMost && off <= tie:
@@ -226,6 +228,10 @@ func (r *results) verdicts() []verdict {
 	}
 	return out
 }
+
+// noisy tells that others took so much of the machine, or may have, that
+// requests/s and latencies say nothing: no target may pass or fail by them.
+func (r *results) noisy() bool { return !r.othersKnown || r.others > 0.1 }
 
 func (r *results) wrongAnswers() int {
 	n := 0

@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/xml"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +14,7 @@ import (
 
 // ran is a run in which the machine got twice as fast between its rounds.
 func ran() *results {
-	r := &results{rounds: 2, ours: []ours{{project, false}}, allocs: map[string]float64{"W4/project": 100, "W4/gqlgen": 2000}}
+	r := &results{othersKnown: true, rounds: 2, ours: []ours{{project, false}}, allocs: map[string]float64{"W4/project": 100, "W4/gqlgen": 2000}}
 	w4 := bench.Workloads[3]
 	for _, drift := range []float64{1, 2} {
 		for name, speed := range map[string]float64{project: 650, floor: 1000, tailcall: 200} {
@@ -49,6 +51,43 @@ func TestVerdicts(t *testing.T) {
 		}
 	}
 	t.Error("with the cache, the same speed is no miss")
+}
+
+// TestNoiseIsNotJudged holds that no target passes or fails by a busy machine's
+// times, and that no such run gets into the page by itself.
+func TestNoiseIsNotJudged(t *testing.T) {
+	t.Parallel()
+	for _, others := range []struct {
+		cores float64
+		known bool
+	}{{1.1, true}, {0, false}} {
+		r := ran()
+		r.others, r.othersKnown = others.cores, others.known
+		for _, v := range r.verdicts() {
+			timed := strings.Contains(v.text, rps.name) || strings.Contains(v.text, p99.name)
+			if timed && v.result != "noise" && v.result != "not measured" || !timed && v.result == "noise" {
+				t.Errorf("%+v: %s is called %s", others, v.text, v.result)
+			}
+		}
+		page := filepath.Join(t.TempDir(), "page.md")
+		if err := os.WriteFile(page, []byte("a\n"+begin+"old"+end+"\nz\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		publish := func(busy bool) string {
+			err := r.publish(page, filepath.Join(t.TempDir(), "plot.svg"), t.TempDir(), t.TempDir(), busy)
+			if (err == nil) != busy {
+				t.Errorf("publish: %v", err)
+			}
+			text, _ := os.ReadFile(page)
+			return string(text)
+		}
+		if text := publish(false); !strings.Contains(text, begin+"old"+end) {
+			t.Errorf("noise is published: %s", text)
+		}
+		if text := publish(true); strings.Contains(text, "old") || !strings.Contains(text, "are noise") || !strings.HasPrefix(text, "a\n") || !strings.HasSuffix(text, "\nz\n") {
+			t.Errorf("published: %s", text)
+		}
+	}
 }
 
 func TestForeign(t *testing.T) {
