@@ -41,6 +41,10 @@ func (d *Door) stream(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if r.Method == http.MethodHead {
+		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+		return nil // who wants no body cannot want one that does not end
+	}
 	events := wire.NewEvents(w, r, d.limits)
 	defer events.Close()
 	if start {

@@ -184,3 +184,16 @@ func TestStreamToWhoDoesNotRead(t *testing.T) {
 		t.Errorf("%d more questions for nobody", n)
 	}
 }
+
+// HEAD gets the headers of a stream and not its silence.
+func TestStreamHead(t *testing.T) {
+	b := newBed(t)
+	resp, err := http.Head(b.url + "/public-api/listings/stream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
+		t.Errorf("%d %v", resp.StatusCode, resp.Header)
+	}
+}
