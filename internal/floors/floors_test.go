@@ -88,6 +88,7 @@ var outside = []guest{
 	{"golang.org/x/vuln", ".", "a tool"},
 	{"honnef.co/go/tools", ".", "a tool"},
 	{"github.com/chromedp/chromedp", "", "drives the browser of tests"},
+	{"github.com/chromedp/cdproto", "", "what a browser tells, with chromedp"},
 
 	// From the standard library, what has one place.
 	{"flag", "cmd/veranda bench/*", "settings are read in one place"},
