@@ -1,9 +1,7 @@
 package listings
 
 import (
-	"cmp"
 	"context"
-	"slices"
 
 	"github.com/veranda-go/veranda/internal/fault"
 )
@@ -60,18 +58,3 @@ type Store interface {
 
 // ErrNotFound is what Get returns for an id that no listing has.
 var ErrNotFound = fault.New(fault.NotFound, "id: no such listing")
-
-// InOrderOf sorts what a store found by the order in which users were asked
-// for, and within a user as order says.
-func InOrderOf(userIDs []int64, order Order, found []Listing) []Listing {
-	rank := make(map[int64]int, len(userIDs))
-	for i, id := range userIDs {
-		if _, ok := rank[id]; !ok {
-			rank[id] = i
-		}
-	}
-	slices.SortFunc(found, func(a, b Listing) int {
-		return cmp.Or(rank[a.UserID]-rank[b.UserID], order.Compare(&a, &b))
-	})
-	return found
-}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 )
 
@@ -25,7 +26,7 @@ func main() {
 			cancel(nil)
 		}
 	}()
-	tuneGC()
+	defer runtime.KeepAlive(ballast())
 	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	var usage usageError
 	switch {
