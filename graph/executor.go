@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 
@@ -26,6 +27,7 @@ type executor struct {
 	schema    *ast.Schema
 	documents documents
 	gqlgen    *gqlgen.Executor
+	dear      chan struct{} // has a place for each dear query that may run
 	log       *slog.Logger
 }
 
@@ -33,7 +35,10 @@ var _ graphql.GraphExecutor = (*executor)(nil)
 
 func newExecutor(api *publicapi.API, log *slog.Logger) *executor {
 	es := generated.NewExecutableSchema(generated.Config{Resolvers: &Resolver{api}})
-	e := &executor{api: api, schema: es.Schema(), gqlgen: gqlgen.New(es), log: log}
+	e := &executor{
+		api: api, schema: es.Schema(), gqlgen: gqlgen.New(es), log: log,
+		dear: make(chan struct{}, runtime.GOMAXPROCS(0)),
+	}
 	e.documents.schema = e.schema
 	e.documents.rules = newRules()
 	e.gqlgen.SetErrorPresenter(presentOne(log))
@@ -121,6 +126,16 @@ func (e *executor) DispatchOperation(ctx context.Context, op *graphql.OperationC
 		}, ctx
 	}
 	return oneShot(func(context.Context) *graphql.Response {
+		if price.estimated.Nodes > dearNodes {
+			// Dear queries wait for each other, so that cheap ones need not wait
+			// for them: at the services, too, the dear ones fill the queue.
+			select {
+			case e.dear <- struct{}{}:
+				defer func() { <-e.dear }()
+			case <-ctx.Done():
+				return &graphql.Response{Errors: present(ctx, e.log, nil, nil, ctx.Err())}
+			}
+		}
 		ctx, meter := wire.WithMeter(ctx)
 		var resp *graphql.Response
 		if op.Operation.Operation == ast.Mutation {

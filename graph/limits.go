@@ -46,6 +46,10 @@ const (
 	// selected relation, whatever the size of pages.
 	maxCalls = 25
 
+	// dearNodes is what makes a query dear: of those with more objects only as
+	// many run at once as there are processors; the others wait their turn.
+	dearNodes = 1000
+
 	// maxErrors bounds how many mistakes of one document are told.
 	maxErrors = 10
 )
