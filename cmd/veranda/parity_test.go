@@ -260,7 +260,7 @@ var (
 	badTexts   = []string{"0", "-1", "1.5", "1.0", "1e3", "9223372036854775808", "-9223372036854775809", "true", "null", "", "x", "+1", " 1", "1 ", "0x1", "1_0", "１", "1,0", "NaN", "-0", "\x00"}
 	badNames   = []string{`""`, `" "`, `"\t\n\r"`, `"\u3000\u00a0\u2003"`, quote(strings.Repeat("é", 201)), quote(strings.Repeat("😀", 201)),
 		`"a\u0000b"`, `"\u0000"`, `1`, `true`, `null`, `[]`, `["x"]`, `{}`, `"\ud800"`, `"\udc00x"`, `"a\ud83dz"`, `"\ude00\ud83d"`}
-	badTypes = []string{`"swap"`, `""`, `"rent "`, `1`, `true`, `null`, `[]`, `{}`, `"rent\u0000"`}
+	badTypes = []string{`"swap"`, `""`, `"rent "`, `1`, `true`, `null`, `[]`, `{}`, `"rent\u0000"`, `"rent&price=1"`, `"rent%26"`, `"名前"`}
 )
 
 func TestSameRefusals(t *testing.T) {
