@@ -305,10 +305,18 @@ func (a *args) optionalInt(name string) *int64 {
 	return &n
 }
 
+func (a *args) optionalText(name string) *string {
+	if a.get(name) == nil {
+		return nil
+	}
+	t := a.text(name)
+	return &t
+}
+
 func (a *args) window() publicapi.Window {
 	return publicapi.Window{
 		First: a.optionalInt("first"), Last: a.optionalInt("last"),
-		After: a.text("after"), Before: a.text("before"),
+		After: a.optionalText("after"), Before: a.optionalText("before"),
 	}
 }
 

@@ -111,6 +111,9 @@ func (s subscription) ListingCreated(ctx context.Context, userID, after *string)
 	if err != nil {
 		return nil, err
 	}
+	if after != nil && *after == "" {
+		return nil, fault.Input("after", "must not be empty")
+	}
 	follow, err := s.api.Follow(ctx, id, text(after))
 	if err != nil {
 		return nil, err
@@ -199,7 +202,7 @@ func text(s *string) string {
 }
 
 func window(first *int, after *string, last *int, before *string) publicapi.Window {
-	return publicapi.Window{First: wide(first), After: text(after), Last: wide(last), Before: text(before)}
+	return publicapi.Window{First: wide(first), After: after, Last: wide(last), Before: before}
 }
 
 func wide(n *int) *int64 {

@@ -15,10 +15,10 @@ import (
 )
 
 // Window asks for a run of a list, as Relay connections do: First after a
-// cursor, or Last before one. Nil and "" are absent.
+// cursor, or Last before one. Nil is absent.
 type Window struct {
 	First, Last   *int64
-	After, Before string
+	After, Before *string
 }
 
 // Connection is a run of listings (Relay Cursor Connections).
@@ -57,11 +57,11 @@ func (w Window) read(filter listings.Filter, order listings.Order, maxSize int64
 	switch {
 	case w.First != nil && w.Last != nil:
 		return r, problem("last", "not together with first")
-	case w.After != "" && w.Before != "":
+	case w.After != nil && w.Before != nil:
 		return r, problem("before", "not together with after")
-	case w.After != "" && w.Last != nil:
+	case w.After != nil && w.Last != nil:
 		return r, problem("after", "only together with first")
-	case w.Before != "" && w.First != nil:
+	case w.Before != nil && w.First != nil:
 		return r, problem("before", "only together with last")
 	case w.Last != nil:
 		size, param = w.Last, "last"
@@ -73,13 +73,14 @@ func (w Window) read(filter listings.Filter, order listings.Order, maxSize int64
 		r.query.Limit = *size
 	}
 	for _, c := range []struct {
-		param, text string
-		to          **listings.Cursor
+		param string
+		text  *string
+		to    **listings.Cursor
 	}{{"after", w.After, &r.query.After}, {"before", w.Before, &r.query.Before}} {
-		if c.text == "" {
+		if c.text == nil {
 			continue
 		}
-		cursor, err := listings.ParseCursor(c.text)
+		cursor, err := listings.ParseCursor(*c.text)
 		if err != nil {
 			return r, problem(c.param, fault.From(err).Problems[0].Text)
 		}
@@ -88,7 +89,7 @@ func (w Window) read(filter listings.Filter, order listings.Order, maxSize int64
 	if err := fault.Check(r.query.Problems()); err != nil {
 		return r, err
 	}
-	if w.Last != nil && w.Before == "" {
+	if w.Last != nil && w.Before == nil {
 		r.query.Order, r.flipped = reversed[order], true
 	}
 	return r, nil
@@ -203,7 +204,13 @@ func (w Window) key(f listings.Filter, order listings.Order) string {
 		}
 		b.WriteByte(',')
 	}
-	for _, s := range []string{w.After, w.Before, string(f.Type), order.String()} {
+	for _, s := range []*string{w.After, w.Before} {
+		if s != nil {
+			b.WriteString(strconv.Quote(*s))
+		}
+		b.WriteByte(',')
+	}
+	for _, s := range []string{string(f.Type), order.String()} {
 		b.WriteString(strconv.Quote(s))
 	}
 	return b.String()
