@@ -6,7 +6,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 # In this order, the quick ones first. Each is a target below.
-CHECKS := text fmt modules generate lint build playground test-race vulnerabilities
+CHECKS := text fmt modules generate lint build playground test-race fuzz vulnerabilities
 
 .PHONY: help
 help: ## show this help
@@ -76,6 +76,15 @@ test-race: ## run all tests with the race detector, nothing skipped, and print t
 	echo 'NO_SKIP=1 go test ./...    # with -race and -cover in GOFLAGS'; \
 	go test ./... | sed -E '/^\tgithub.com\/.*\tcoverage: /d; s/\tcoverage: .*//; /^coverage: .* of statements in /d'
 	@.ci/coverage report bin/coverage.out
+
+# What a fuzzer finds interesting it would shrink for a minute, which says no more.
+FUZZTIME ?= 10s
+
+.PHONY: fuzz
+fuzz: ## feed random input to what reads input, each for FUZZTIME
+	@fuzz() { echo "$$2"; go test "$$1" -run '^$$' -fuzz "^$$2\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; }; \
+	fuzz ./graph FuzzQuery; fuzz ./backend/listings FuzzParseCursor; \
+	for f in FuzzForm FuzzJSON FuzzObject FuzzScan; do fuzz ./internal/wire $$f; done
 
 .PHONY: vulnerabilities
 vulnerabilities: ## ask the vulnerability databases, where they are in reach

@@ -73,13 +73,16 @@ const introspectedListSize = 10
 // estimator walks an operation once. A fragment is walked once however often
 // it is spread, so the walk is linear in the length of the document.
 type estimator struct {
-	vars      map[string]any
+	vars map[string]any
+	// maxPage is the largest page in rows. To ask for a larger one is refused
+	// when the field runs, by its own sentence, and costs nothing then.
+	maxPage   int
 	fragments map[*ast.FragmentDefinition]cost
 }
 
 // estimate gives the cost of op with coerced variables.
-func estimate(op *ast.OperationDefinition, vars map[string]any) cost {
-	e := estimator{vars: vars}
+func estimate(op *ast.OperationDefinition, vars map[string]any, maxPage int) cost {
+	e := estimator{vars: vars, maxPage: maxPage}
 	return e.set(op.SelectionSet)
 }
 
@@ -150,7 +153,7 @@ func (e *estimator) rows(f *ast.Field) int {
 	case paged && asked == 0:
 		return page.DefaultSize
 	case paged:
-		return asked
+		return min(asked, e.maxPage)
 	case f.Definition.Type.Elem != nil && f.ObjectDefinition != nil && strings.HasPrefix(f.ObjectDefinition.Name, "__"):
 		return introspectedListSize
 	}

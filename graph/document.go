@@ -2,6 +2,7 @@ package graph
 
 import (
 	"container/list"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,9 +30,15 @@ func newRules() *rules.Rules {
 		r.RemoveRule(strings.TrimSuffix(without.Name, "WithoutSuggestions"))
 		r.AddRule(without.Name, without.RuleFunc)
 	}
-	// An object passes for a scalar with the other rules.
-	r.AddRule("ObjectsAreInputs", func(observers *core.Events, addError core.AddErrFunc) {
+	// An object passes for a scalar with the other rules, and any integer for
+	// an Int (spec 3.5.1).
+	r.AddRule("ScalarsHoldTheirValues", func(observers *core.Events, addError core.AddErrFunc) {
 		observers.OnValue(func(_ *core.Walker, v *ast.Value) {
+			if v.Kind == ast.IntValue && v.Definition != nil && v.Definition.Name == "Int" {
+				if _, err := strconv.ParseInt(v.Raw, 10, 32); err != nil {
+					addError(core.Message("Int cannot represent non 32-bit signed integer value: %s", v.Raw), core.At(v.Position))
+				}
+			}
 			if v.Kind == ast.ObjectValue && v.Definition != nil && v.Definition.Kind != ast.InputObject {
 				addError(core.Message("%s cannot represent an object", v.Definition.Name), core.At(v.Position))
 			}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/veranda-go/veranda/internal/server"
 	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/publicapi"
 )
 
 // puppet is an executor with a schema of its own, whose fields behave as a
@@ -97,7 +98,7 @@ func puppetDoor(t *testing.T, change func(*Door)) (p *puppet, srv *server.Server
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	schema := gqlparser.MustLoadSchema(&ast.Source{Input: puppetSchema})
-	p = &puppet{executor: &executor{schema: schema, documents: documents{schema: schema, rules: newRules()}, log: log}}
+	p = &puppet{executor: &executor{schema: schema, documents: documents{schema: schema, rules: newRules()}, log: log, api: publicapi.New(nil, nil, publicapi.Config{MaxPageSize: 100})}}
 	d := &Door{exec: p, documents: &p.documents, log: log, limits: defaultStreamLimits}
 	if change != nil {
 		change(d)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"regexp"
 	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -11,6 +12,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/wire"
 )
 
 // codes is the catalogue of extensions.code: one word for each kind of fault.
@@ -66,6 +68,9 @@ func lastName(path ast.Path) string {
 	return ""
 }
 
+// snakes are the REST parameters that a sentence names.
+var snakes = regexp.MustCompile(`\b[a-z]+(_[a-z]+)+\b`)
+
 // camel spells a REST parameter as the schema does.
 func camel(param string) string {
 	words := strings.Split(param, "_")
@@ -90,7 +95,8 @@ func present(ctx context.Context, log *slog.Logger, path ast.Path, f *ast.Field,
 		if f != nil && f.Position != nil {
 			g.Locations = []gqlerror.Location{{Line: f.Position.Line, Column: f.Position.Column}}
 		}
-		if p.Param != "" && fa.Kind == fault.Invalid {
+		p.Text = snakes.ReplaceAllStringFunc(p.Text, camel)
+		if p.Param != "" && p.Param != wire.IdempotencyKeyHeader && fa.Kind == fault.Invalid {
 			p.Param = camel(p.Param)
 			g.Extensions["argument"] = argumentPath(f, p.Param)
 		}

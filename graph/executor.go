@@ -88,7 +88,7 @@ func (e *executor) CreateOperationContext(_ context.Context, params *graphql.Raw
 	if op.Variables, err = coerceVariables(e.schema, op.Operation, params.Variables); err != nil {
 		return op, gqlerror.List{err}
 	}
-	c := estimate(op.Operation, op.Variables)
+	c := estimate(op.Operation, op.Variables, int(e.api.MaxPageSize()))
 	if err := c.check(); err != nil {
 		return op, gqlerror.List{err}
 	}
@@ -139,7 +139,11 @@ func (e *executor) DispatchOperation(ctx context.Context, op *graphql.OperationC
 		ctx, meter := wire.WithMeter(ctx)
 		var resp *graphql.Response
 		if op.Operation.Operation == ast.Mutation {
-			handler, ctx := e.gqlgen.DispatchOperation(withKeys(ctx, op.Headers.Get("Idempotency-Key")), op)
+			key, err := wire.IdempotencyKey(op.Headers)
+			if err != nil {
+				return &graphql.Response{Errors: present(ctx, e.log, nil, nil, err)}
+			}
+			handler, ctx := e.gqlgen.DispatchOperation(withKeys(ctx, key), op)
 			resp = handler(ctx)
 		} else {
 			resp = e.query(ctx, op)

@@ -94,10 +94,18 @@ func (m mutation) CreateUser(ctx context.Context, in generated.CreateUserInput) 
 func (m mutation) CreateListing(ctx context.Context, in generated.CreateListingInput) (*generated.CreateListingPayload, error) {
 	key := nextKey(ctx)
 	userID, err := readID("user_id", in.UserID)
+	d := listings.Draft{UserID: userID, Type: in.ListingType, Price: in.Price}
 	if err != nil {
-		return nil, err
+		// All problems at once, and of the id the one that was found first.
+		f := fault.From(err)
+		for _, p := range d.Problems() {
+			if p.Param != "user_id" {
+				f.Problems = append(f.Problems, p)
+			}
+		}
+		return nil, f
 	}
-	l, _, err := m.api.CreateListing(ctx, listings.Draft{UserID: userID, Type: in.ListingType, Price: in.Price}, key)
+	l, _, err := m.api.CreateListing(ctx, d, key)
 	if err != nil {
 		return nil, err
 	}

@@ -222,8 +222,11 @@ func (a *API) fetchConnections(ctx context.Context, ids []int64, r run) (map[int
 	more := map[int64]bool{}
 	for chunk := range slices.Chunk(ids, listings.MaxBatch) {
 		list, moreOf, err := a.listings.OfUsers(ctx, chunk, r.query)
-		if err != nil {
-			return nil, notMissing(err, listingService)
+		switch {
+		case err != nil && missing(err):
+			return nil, fault.New(fault.Unsupported, "listings of users by cursor: not supported by this backend")
+		case err != nil:
+			return nil, err
 		}
 		for _, l := range list {
 			found[l.UserID] = append(found[l.UserID], l)

@@ -136,7 +136,7 @@ func (d *Door) createListing(w http.ResponseWriter, r *http.Request) error {
 	if err := p.Err(); err != nil {
 		return err
 	}
-	key, err := wire.IdempotencyKey(r)
+	key, err := wire.IdempotencyKey(r.Header)
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (d *Door) createUser(w http.ResponseWriter, r *http.Request) error {
 	if err := p.Err(); err != nil {
 		return err
 	}
-	key, err := wire.IdempotencyKey(r)
+	key, err := wire.IdempotencyKey(r.Header)
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func (q *Query) cut(rows []Listing, size int64) []Listing {
 }
 
 func (h *Handler) create(w http.ResponseWriter, r *http.Request) error {
-	key, err := wire.IdempotencyKey(r)
+	key, err := wire.IdempotencyKey(r.Header)
 	if err != nil {
 		return err
 	}

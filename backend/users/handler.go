@@ -55,7 +55,7 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *Handler) create(w http.ResponseWriter, r *http.Request) error {
-	key, err := wire.IdempotencyKey(r)
+	key, err := wire.IdempotencyKey(r.Header)
 	if err != nil {
 		return err
 	}

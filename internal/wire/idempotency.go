@@ -22,9 +22,9 @@ const (
 // MaxIdempotencyKey is the longest key in bytes.
 const MaxIdempotencyKey = 255
 
-// IdempotencyKey reads the request's key, "" if it has none.
-func IdempotencyKey(r *http.Request) (string, error) {
-	switch all := r.Header.Values(IdempotencyKeyHeader); len(all) {
+// IdempotencyKey reads a request's key from its headers, "" if it has none.
+func IdempotencyKey(h http.Header) (string, error) {
+	switch all := h.Values(IdempotencyKeyHeader); len(all) {
 	case 0:
 		return "", nil
 	case 1:
