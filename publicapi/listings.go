@@ -141,7 +141,7 @@ func (a *API) fetchListingsOf(ctx context.Context, ids []int64, first int64) (ma
 // backend cannot, of one after the other, several at a time.
 func (a *API) batchListings(ctx context.Context, userIDs []int64, first int64) ([]listings.Listing, error) {
 	if a.listingsBatch.worthAsking(a.now()) {
-		found, _, err := a.listings.OfUsers(ctx, userIDs, listings.Query{Limit: first})
+		found, err := a.listings.NewestOf(ctx, userIDs, first)
 		if err == nil && areNewestOf(userIDs, first, found) {
 			return found, nil
 		}

@@ -81,7 +81,7 @@ func (f *Foreign) ListingService() http.Handler {
 			}
 		}
 		w.Header().Set("Content-Type", "application/json; charset=UTF-8")
-		_ = json.NewEncoder(w).Encode(map[string]any{"result": true, "listings": out, "more_of": []int{}})
+		_ = json.NewEncoder(w).Encode(map[string]any{"result": true, "listings": out})
 	})
 	mux.HandleFunc("POST /listings", func(w http.ResponseWriter, r *http.Request) {
 		userID, err := number(r, "user_id", 0)
