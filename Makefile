@@ -84,6 +84,7 @@ FUZZTIME ?= 10s
 fuzz: ## feed random input to what reads input, each for FUZZTIME
 	@fuzz() { echo "$$2"; go test "$$1" -run '^$$' -fuzz "^$$2\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; }; \
 	fuzz ./graph FuzzQuery; fuzz ./backend/listings FuzzParseCursor; \
+	fuzz ./internal/http1 FuzzParse; \
 	for f in FuzzForm FuzzJSON FuzzObject FuzzScan; do fuzz ./internal/wire $$f; done
 
 .PHONY: vulnerabilities

@@ -21,6 +21,7 @@ type Door struct {
 	exec      graphql.GraphExecutor
 	flights   nextflight.Group[question, answer]
 	documents *documents
+	known     cache[*graphql.OperationContext] // queries by the bodies that asked them; not to be changed
 	persisted persisted
 	log       *slog.Logger
 	limits    streamLimits

@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -53,8 +52,6 @@ type request struct {
 	extensions           map[string]any
 	// documentID names a persisted document, in place of query.
 	documentID string
-	// raw is the request's text, whole.
-	raw string
 }
 
 // refusal is the end of a request that is no operation.
@@ -89,12 +86,12 @@ func (d *Door) serveHTTP(w http.ResponseWriter, r *http.Request) {
 			"Accept: must allow %s, %s or %s", mediaJSON, mediaGraphQL, mediaEvents))
 		return
 	}
-	req, refused := readRequest(w, r)
+	text, refused := readText(w, r)
 	if refused != nil {
 		writeRefusal(w, orJSON(media), refused)
 		return
 	}
-	op, refused := d.prepare(r.Context(), req, r.Header)
+	op, refused := d.understand(r, text)
 	if refused == nil {
 		kind := op.Operation.Operation
 		switch {
@@ -116,14 +113,15 @@ func (d *Door) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	case refused != nil:
 		writeRefusal(w, orJSON(media), refused)
 	default:
-		d.answer(w, r, orJSON(media), op, req.raw)
+		d.answer(w, r, orJSON(media), op, text)
 	}
 }
 
 // question tells apart what may not share an answer. There are no callers
 // with different rights; where there are, who asks belongs in here.
 type question struct {
-	raw, cost string
+	posted     bool // the text is a body, else a query string
+	text, cost string
 }
 
 type answer struct {
@@ -133,7 +131,7 @@ type answer struct {
 
 // answer runs an operation that has one answer. Those who send the same query
 // at the same moment share it, from the first backend call to the last byte.
-func (d *Door) answer(w http.ResponseWriter, r *http.Request, media string, op *graphql.OperationContext, raw string) {
+func (d *Door) answer(w http.ResponseWriter, r *http.Request, media string, op *graphql.OperationContext, text string) {
 	run := func(ctx context.Context) (answer, error) {
 		if _, limited := ctx.Deadline(); !limited {
 			// A shared flight has left its first rider's deadline behind.
@@ -150,7 +148,7 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request, media string, op *
 		err error
 	)
 	if op.Operation.Operation == ast.Query {
-		a, err = d.flights.Do(r.Context(), question{raw, r.Header.Get(CostHeader)}, run)
+		a, err = d.flights.Do(r.Context(), question{r.Method == http.MethodPost, text, r.Header.Get(CostHeader)}, run)
 	} else {
 		a, err = run(r.Context())
 	}
@@ -251,38 +249,58 @@ func orJSON(media string) string {
 	return media
 }
 
-// readRequest reads a GET's query string or a POST's body.
-func readRequest(w http.ResponseWriter, r *http.Request) (*request, *refusal) {
+// readText gives the text of a request, a GET's query string or a POST's body.
+func readText(w http.ResponseWriter, r *http.Request) (string, *refusal) {
 	if r.Method != http.MethodPost {
-		req, refused := readQuery(r.URL.RawQuery)
-		if req != nil {
-			req.raw = r.URL.RawQuery
-		}
-		return req, refused
+		return r.URL.RawQuery, nil
 	}
 	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return nil, refuse(http.StatusUnsupportedMediaType, codes[fault.MediaType], "content encoding: must be identity")
+		return "", refuse(http.StatusUnsupportedMediaType, codes[fault.MediaType], "content encoding: must be identity")
 	}
 	// No form and no plain text can come past here, which are what a page of
 	// another site may send without asking first.
 	body, err := wire.ReadBody(w, r, mediaJSON)
 	if err != nil {
-		return nil, refuseFault(err)
+		return "", refuseFault(err)
 	}
-	req, refused := readBody(body)
-	if req != nil {
-		req.raw = string(body)
+	return string(body), nil
+}
+
+// understand makes an operation of a request's text. A body that was a query
+// before is one still: nothing in it depends on who sends it or when.
+func (d *Door) understand(r *http.Request, text string) (*graphql.OperationContext, *refusal) {
+	posted := r.Method == http.MethodPost
+	keep := posted && r.Header.Get(CostHeader) == ""
+	if keep {
+		if op, ok := d.known.get(text); ok {
+			return op, nil
+		}
 	}
-	return req, refused
+	read := readQuery
+	if posted {
+		read = readBody
+	}
+	req, refused := read(text)
+	if refused != nil {
+		return nil, refused
+	}
+	// What a persisted document's name stands for may be forgotten.
+	keep = keep && req.documentID == "" && len(req.extensions) == 0
+	op, refused := d.prepare(r.Context(), req, r.Header)
+	if refused == nil && keep && op.Operation.Operation == ast.Query {
+		op.Headers = nil // its sender's, and of use to mutations only
+		d.known.put(text, op, len(text))
+	}
+	return op, refused
 }
 
 // readBody reads a request as JSON. Members that it does not know belong to
 // clients' extensions.
-func readBody(body []byte) (*request, *refusal) {
-	if bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")) {
+func readBody(body string) (*request, *refusal) {
+	if strings.HasPrefix(strings.TrimLeft(body, " \t\r\n"), "[") {
 		return nil, refuseInput("body", "must be a JSON object; a batch is not taken, one document may ask for many things")
 	}
-	members, err := wire.Object(body, "body")
+	members, err := wire.Object([]byte(body), "body")
 	if err != nil {
 		return nil, refuseFault(err)
 	}

@@ -28,8 +28,9 @@ var house = []room{
 	{name: "internal/once", may: "internal/fault", why: "rules and words, for whatever is created"},
 	{name: "internal/migrate", why: "knows texts, not databases"},
 	{name: "internal/page", may: "internal/fault"},
+	{name: "internal/http1", why: "bytes on connections, for whatever is served and asked"},
 	{name: "internal/wire", may: "internal/fault internal/once internal/page", why: "the HTTP dress, for whatever is asked"},
-	{name: "internal/server", may: "internal/fault internal/wire", why: "listens and drains, for whatever is served"},
+	{name: "internal/server", may: "internal/fault internal/http1 internal/wire", why: "listens and drains, for whatever is served"},
 	{name: "internal/litedb", may: "internal/fault internal/migrate internal/once", why: "a file and its connections, no table"},
 	{name: "internal/pgdb", may: "internal/fault internal/migrate internal/once", why: "a pool and its schema, no table"},
 

@@ -18,6 +18,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/http1"
 	"github.com/veranda-go/veranda/internal/wire"
 )
 
@@ -42,7 +43,7 @@ type Server struct {
 
 	log      *slog.Logger
 	listener net.Listener
-	http     *http.Server
+	http     *http1.Server
 	ready    func(context.Context) error
 	draining atomic.Bool
 	failed   chan error
@@ -82,7 +83,7 @@ func (s *Server) Log() *slog.Logger { return s.log }
 // Start serves handler in the background. ready is asked by /readyz.
 func (s *Server) Start(handler http.Handler, ready func(context.Context) error) {
 	s.ready = ready
-	s.http = s.newHTTP(handler)
+	s.http = http1.NewServer(s.newHTTP(handler))
 	go func() {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- fmt.Errorf("%s: %w", s.Name, err)

@@ -13,8 +13,11 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/veranda-go/veranda/internal/http1"
 	"github.com/veranda-go/veranda/internal/wire"
 )
+
+const writeLimit = 300 * time.Millisecond
 
 // impatient is a server whose limits are short enough for a test.
 func impatient(t *testing.T, routes func(chi.Router)) *Server {
@@ -25,11 +28,12 @@ func impatient(t *testing.T, routes func(chi.Router)) *Server {
 	}
 	r := wire.NewRouter()
 	routes(r)
-	s.http = s.newHTTP(r)
-	s.http.ReadHeaderTimeout = 100 * time.Millisecond
-	s.http.ReadTimeout = 200 * time.Millisecond
-	s.http.WriteTimeout = 300 * time.Millisecond
-	s.http.IdleTimeout = 200 * time.Millisecond
+	h := s.newHTTP(r)
+	h.ReadHeaderTimeout = 100 * time.Millisecond
+	h.ReadTimeout = 200 * time.Millisecond
+	h.WriteTimeout = writeLimit
+	h.IdleTimeout = 200 * time.Millisecond
+	s.http = http1.NewServer(h)
 	go s.http.Serve(s.listener)
 	t.Cleanup(func() {
 		if err := s.Stop(); err != nil {
@@ -79,7 +83,7 @@ func TestSlowClients(t *testing.T) {
 			defer conn.Close()
 			io.WriteString(conn, test.begin)
 			if !test.read {
-				time.Sleep(2 * s.http.WriteTimeout) // not reading
+				time.Sleep(3 * writeLimit) // not reading
 			}
 			stop := make(chan struct{})
 			defer close(stop)

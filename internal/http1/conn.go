@@ -1,0 +1,207 @@
+package http1
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+const (
+	// bufferBytes is what a connection reads into. One with a larger request
+	// gets a larger buffer for as long.
+	bufferBytes = 4 << 10
+	// maxRequestBytes is the longest request, head and body, that is served
+	// here.
+	maxRequestBytes = 160 << 10
+	// partWait is how long the rest of a request may take to come. Then it is
+	// net/http's, with its limits for slow clients.
+	partWait = time.Second
+	// watchAfter is how many ticks a request is served before its client is
+	// watched for going away.
+	watchAfter = 1
+)
+
+// conn is a connection. Its goroutine reads and answers one request after the
+// other; what the sweeper may touch stands below mu.
+type conn struct {
+	server *Server
+	nc     net.Conn
+	remote string
+	ctx    context.Context // ends with the connection, or when the client is seen to be gone
+	cancel context.CancelFunc
+
+	buf   []byte // buf[:n] is read and not served yet
+	n     int
+	ahead [1]byte // read by watch
+	resp  response
+
+	mu       sync.Mutex
+	serving  bool
+	fresh    bool          // no request was read yet
+	since    int64         // the tick at which serving or waiting began
+	timed    bool          // a deadline of its own is set, so the sweeper's limits don't count
+	watched  chan struct{} // closed when watch is done; nil if nobody watches
+	aheadLen int           // how much of ahead watch has read
+}
+
+// serve ends with the connection, or when net/http takes it.
+func (c *conn) serve() {
+	defer c.server.forget(c)
+	defer c.cancel()
+	// A new connection waits without a buffer: many come early and ask late.
+	c.buf = make([]byte, bufferBytes)
+	for {
+		req, size := c.read()
+		if req == nil {
+			return
+		}
+		if !c.answer(req) || c.server.stopping.Load() {
+			c.nc.Close()
+			return
+		}
+		c.n = copy(c.buf, c.buf[size:c.n])
+		if c.aheadLen > 0 {
+			c.buf[c.n] = c.ahead[0] // there is room: at least one byte was served
+			c.n++
+			c.aheadLen = 0
+		}
+		if len(c.buf) > bufferBytes && c.n < bufferBytes {
+			c.buf = append(make([]byte, 0, bufferBytes), c.buf[:c.n]...)[:bufferBytes]
+		}
+	}
+}
+
+// read gives the next request and its length in bytes, or nil when the
+// connection is closed or net/http's.
+func (c *conn) read() (*http.Request, int) {
+	waiting := false // for the rest of a request
+	for {
+		if c.n > 0 {
+			req, size, verdict := c.parse(c.buf[:c.n])
+			switch {
+			case verdict == plain:
+				if waiting {
+					_ = c.nc.SetReadDeadline(time.Time{})
+				}
+				return req, size
+			case verdict == other, size > maxRequestBytes, c.n >= maxRequestBytes:
+				c.server.others.give(c.nc, c.buf[:c.n])
+				return nil, 0
+			}
+			if need := max(size, c.n+1); need > len(c.buf) {
+				c.buf = append(make([]byte, 0, max(need, 2*len(c.buf))), c.buf[:c.n]...)
+				c.buf = c.buf[:cap(c.buf)]
+			}
+			if !waiting {
+				waiting = true
+				c.setTimed()
+				_ = c.nc.SetReadDeadline(time.Now().Add(partWait))
+			}
+		}
+		n, err := c.nc.Read(c.buf[c.n:])
+		c.n += n
+		if waiting && errors.Is(err, os.ErrDeadlineExceeded) {
+			c.server.others.give(c.nc, c.buf[:c.n])
+			return nil, 0
+		}
+		if err != nil {
+			c.nc.Close()
+			return nil, 0
+		}
+	}
+}
+
+// setTimed is called before the connection gets a deadline of its own.
+func (c *conn) setTimed() {
+	c.mu.Lock()
+	c.timed = true
+	c.mu.Unlock()
+}
+
+// answer has the handler answer a request, and tells whether another one may
+// follow on this connection.
+func (c *conn) answer(req *http.Request) (more bool) {
+	c.mu.Lock()
+	c.serving, c.fresh, c.timed, c.since = true, false, false, c.server.now.Load()
+	c.mu.Unlock()
+	w := &c.resp
+	w.reset(c, req)
+	ok := c.handle(w, req)
+	gone := c.unwatch()
+	return w.finish(ok) && !gone
+}
+
+// handle is false when the handler has panicked. What it has not sent yet is
+// not sent then: half an answer must not look like a whole one.
+func (c *conn) handle(w *response, req *http.Request) (ok bool) {
+	defer func() {
+		if p := recover(); p != nil && p != http.ErrAbortHandler {
+			c.server.logf("panic serving %v: %v\n%s", c.remote, p, debug.Stack())
+		}
+	}()
+	c.server.http.Handler.ServeHTTP(w, req)
+	return true
+}
+
+// unwatch ends the time in which the sweeper may act for a request, and tells
+// whether the client has gone.
+func (c *conn) unwatch() bool {
+	c.mu.Lock()
+	c.serving, c.since = false, c.server.now.Load()
+	watched, timed := c.watched, c.timed
+	c.watched, c.timed = nil, false
+	c.mu.Unlock()
+	if watched != nil {
+		_ = c.nc.SetReadDeadline(past) // ends watch's read
+		<-watched
+		_ = c.nc.SetReadDeadline(time.Time{})
+	}
+	if timed {
+		_ = c.nc.SetWriteDeadline(time.Time{})
+	}
+	return c.ctx.Err() != nil
+}
+
+// past is a deadline that ends what is under way.
+var past = time.Unix(1, 0)
+
+// look is the sweeper's visit: it ends what takes too long, and starts to
+// watch whose client may have gone.
+func (c *conn) look() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	took := c.server.now.Load() - c.since
+	limit := c.server.http.IdleTimeout
+	switch {
+	case c.serving:
+		limit = c.server.http.WriteTimeout
+	case c.fresh:
+		limit = c.server.http.ReadHeaderTimeout
+	}
+	if limit > 0 && !c.timed && time.Duration(took)*tick > limit {
+		c.nc.Close() // whoever reads or writes finds out
+	}
+	if c.serving && c.watched == nil && took > watchAfter && c.aheadLen == 0 {
+		c.watched = make(chan struct{})
+		go c.watch(c.watched)
+	}
+}
+
+// watch reads while a request is being answered, when a client has nothing to
+// say: what it finds is that the client has gone, or one byte of its next
+// request.
+func (c *conn) watch(done chan struct{}) {
+	defer close(done)
+	n, err := c.nc.Read(c.ahead[:])
+	c.mu.Lock()
+	c.aheadLen = n
+	c.mu.Unlock()
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		c.cancel()
+	}
+}

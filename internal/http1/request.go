@@ -1,0 +1,232 @@
+package http1
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strings"
+)
+
+// verdict is what becomes of the bytes that a connection has sent.
+type verdict int
+
+const (
+	part  verdict = iota // more must come before anything can be said
+	plain                // a request, whole
+	other                // for net/http, whatever it is
+)
+
+var endOfHead = []byte("\r\n\r\n")
+
+// parse takes the request at the start of b, if it is plain, and gives its
+// length in bytes; of a part it gives the length that it will have, 0 if that
+// is not known yet. It is an acceptor: it takes what can be understood in one
+// way only, and refuses nothing.
+func (c *conn) parse(b []byte) (*http.Request, int, verdict) {
+	end := bytes.Index(b, endOfHead)
+	if end < 0 {
+		if !couldBePlain(b) || len(b) > c.server.maxHead() {
+			return nil, 0, other
+		}
+		return nil, 0, part
+	}
+	if end > c.server.maxHead() {
+		return nil, 0, other
+	}
+	r := http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: c.remote, Body: http.NoBody}
+	head := string(b[:end])
+	line, head, _ := strings.Cut(head, "\r\n")
+	if !startLine(&r, line) || !fields(&r, head) {
+		return nil, 0, other
+	}
+	size := end + len(endOfHead)
+	if r.Method == http.MethodPost {
+		if r.ContentLength < 0 {
+			return nil, 0, other // no length: whether there is a body is for net/http to say
+		}
+		if r.ContentLength > maxRequestBytes {
+			return nil, 0, other
+		}
+	} else if r.ContentLength > 0 {
+		return nil, 0, other
+	}
+	r.ContentLength = max(r.ContentLength, 0)
+	size += int(r.ContentLength)
+	if size > len(b) {
+		return nil, size, part
+	}
+	if r.ContentLength > 0 {
+		r.Body = &body{b[size-int(r.ContentLength) : size]}
+	}
+	return r.WithContext(c.ctx), size, plain
+}
+
+// couldBePlain is false for what need not be waited for.
+func couldBePlain(b []byte) bool {
+	for _, method := range []string{"GET /", "POST /", "HEAD /"} {
+		n := min(len(b), len(method))
+		if string(b[:n]) == method[:n] {
+			return true
+		}
+	}
+	return false
+}
+
+// startLine reads the request line (RFC 9112, 3).
+func startLine(r *http.Request, line string) bool {
+	method, rest, _ := strings.Cut(line, " ")
+	target, ok := strings.CutSuffix(rest, " HTTP/1.1")
+	if !ok || len(target) == 0 || target[0] != '/' {
+		return false
+	}
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost:
+	default:
+		return false
+	}
+	r.Method, r.RequestURI = method, target
+	for i := 0; i < len(target); i++ {
+		if target[i] <= ' ' || target[i] >= 0x7f {
+			return false
+		}
+	}
+	path, query, asked := strings.Cut(target, "?")
+	if simplePath(path) && (!asked || query != "") {
+		r.URL = &url.URL{Path: path, RawQuery: query}
+		return true
+	}
+	var err error
+	r.URL, err = url.ParseRequestURI(target)
+	return err == nil
+}
+
+// simplePath is true of a path that means what it says: nothing in it is
+// escaped, and it cannot be taken for a host.
+func simplePath(path string) bool {
+	for i := 0; i < len(path); i++ {
+		switch c := path[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', c == '.':
+		case c == '/' && i != 1:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// fields reads the header section (RFC 9112, 5). ContentLength is -1 if there
+// is none.
+func fields(r *http.Request, head string) bool {
+	n := strings.Count(head, "\r\n") + 1
+	values := make([]string, n)
+	r.Header = make(http.Header, n)
+	r.ContentLength = -1
+	for head != "" {
+		var line string
+		line, head, _ = strings.Cut(head, "\r\n")
+		name, value, ok := strings.Cut(line, ":")
+		if !ok || !isToken(name) || !isText(value) {
+			return false
+		}
+		name, value = textproto.CanonicalMIMEHeaderKey(name), textproto.TrimString(value)
+		switch name {
+		case "Host":
+			if r.Host != "" || !isHost(value) {
+				return false
+			}
+			r.Host = value
+			continue // net/http has it nowhere else
+		case "Content-Length":
+			if r.ContentLength >= 0 || !readLength(value, &r.ContentLength) {
+				return false
+			}
+		case "Connection":
+			switch {
+			case strings.EqualFold(value, "close"):
+				r.Close = true
+			case !strings.EqualFold(value, "keep-alive"):
+				return false
+			}
+		case "Transfer-Encoding", "Upgrade", "Expect", "Trailer", "Te":
+			return false
+		}
+		if earlier := r.Header[name]; earlier != nil {
+			r.Header[name] = append(earlier, value)
+			continue
+		}
+		values[0] = value
+		r.Header[name], values = values[:1:1], values[1:]
+	}
+	return r.Host != ""
+}
+
+// readLength reads a Content-Length of at most nine digits.
+func readLength(text string, to *int64) bool {
+	if text == "" || len(text) > 9 {
+		return false
+	}
+	*to = 0
+	for i := 0; i < len(text); i++ {
+		if text[i] < '0' || text[i] > '9' {
+			return false
+		}
+		*to = *to*10 + int64(text[i]-'0')
+	}
+	return true
+}
+
+// isToken is RFC 9110, 5.6.2, without the marks that no known name has.
+func isToken(s string) bool {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isText is a field value on one line (RFC 9110, 5.5).
+func isText(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// isHost is a name or an address, with or without a port.
+func isHost(s string) bool {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9',
+			c == '-', c == '.', c == ':', c == '[', c == ']', c == '_':
+		default:
+			return false
+		}
+	}
+	return s != ""
+}
+
+// body is a request's body, which came with its head.
+type body struct{ rest []byte }
+
+func (b *body) Read(p []byte) (int, error) {
+	if len(b.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, b.rest)
+	b.rest = b.rest[n:]
+	return n, nil
+}
+
+// Close is what the server does when the handler is done: the bytes are the
+// connection's.
+func (b *body) Close() error {
+	b.rest = nil
+	return nil
+}
