@@ -90,6 +90,7 @@ var outside = []guest{
 	{"honnef.co/go/tools", ".", "a tool"},
 	{"github.com/chromedp/chromedp", "", "drives the browser of tests"},
 	{"github.com/chromedp/cdproto", "", "what a browser tells, with chromedp"},
+	{"github.com/anishathalye/porcupine", "", "judges what tests saw"},
 
 	// From the standard library, what has one place.
 	{"flag", "cmd/veranda bench/*", "settings are read in one place"},
