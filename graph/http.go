@@ -133,8 +133,7 @@ type answer struct {
 // at the same moment share it, from the first backend call to the last byte.
 func (d *Door) answer(w http.ResponseWriter, r *http.Request, media string, op *graphql.OperationContext, text string) {
 	run := func(ctx context.Context) (answer, error) {
-		if _, limited := ctx.Deadline(); !limited {
-			// A shared flight has left its first rider's deadline behind.
+		if calls := op.Stats.GetExtension(preparedKey).(prepared).estimated.BackendCalls; calls > 0 {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, d.limits.answer)
 			defer cancel()
@@ -148,7 +147,8 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request, media string, op *
 		err error
 	)
 	if op.Operation.Operation == ast.Query {
-		a, err = d.flights.Do(r.Context(), question{r.Method == http.MethodPost, text, r.Header.Get(CostHeader)}, run)
+		// A flight has its own deadline, so its riders need not wait for theirs.
+		a, err = d.flights.Do(wire.Untimed(r.Context()), question{r.Method == http.MethodPost, text, r.Header.Get(CostHeader)}, run)
 	} else {
 		a, err = run(r.Context())
 	}

@@ -138,7 +138,9 @@ func TestFeedAndStop(t *testing.T) {
 	listings.NewHandler(s.store, maxPageSize, slog.New(slog.DiscardHandler)).Routes(r)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		time.AfterFunc(50*time.Millisecond, stop)
-		r.ServeHTTP(w, req.WithContext(wire.WithStreams(req.Context(), drain)))
+		ctx := wire.NewContext(w, req, time.Minute, drain)
+		defer ctx.End()
+		r.ServeHTTP(w, req.WithContext(ctx))
 	}))
 	defer server.Close()
 	s.url = server.URL

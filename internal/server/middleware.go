@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -12,15 +11,13 @@ import (
 	"github.com/veranda-go/veranda/internal/wire"
 )
 
-// begin gives each request its id and its deadline, which streams may leave
-// behind; all at once, since each new context costs a copy of the request.
+// begin gives each request its context.
 func (s *Server) begin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.handlers.Add(1)
 		defer s.handlers.Done()
-		ctx := wire.WithStreams(wire.WithRequestID(r.Context(), w, r), s.stopping)
-		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-		defer cancel()
+		ctx := wire.NewContext(w, r, requestTimeout, s.stopping)
+		defer ctx.End()
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }

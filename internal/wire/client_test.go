@@ -87,7 +87,7 @@ func TestClientAsks(t *testing.T) {
 	var answer struct {
 		N int `json:"n"`
 	}
-	ctx, meter := WithMeter(context.WithValue(t.Context(), requestIDKey{}, "id-1"))
+	ctx, meter := WithMeter(context.WithValue(t.Context(), requestKey{}, &RequestContext{id: "id-1"}))
 	if err := c.Get(ctx, "/listings", "user_id=5", &answer); err != nil || answer.N != 7 {
 		t.Errorf("get: %d, %v, want 7", answer.N, err)
 	}

@@ -7,25 +7,11 @@ import (
 	"time"
 )
 
-type streamKey struct{}
-
-// streams is what requests of one server know about their lives.
-type streams struct {
-	client context.Context // ends with the request's client
-	drain  context.Context // ends when the server stops
-}
-
-// WithStreams is for the server, before it gives a request its deadline: a
-// handler below may then call Stream.
-func WithStreams(ctx, drain context.Context) context.Context {
-	return context.WithValue(ctx, streamKey{}, streams{ctx, drain})
-}
-
 // Draining is for a request that waits: it ends when the server is about to
 // stop, and the request should answer with what it has.
 func Draining(ctx context.Context) context.Context {
-	if s, ok := ctx.Value(streamKey{}).(streams); ok {
-		return s.drain
+	if c := requestOf(ctx); c != nil {
+		return c.drain
 	}
 	return context.Background()
 }
@@ -38,13 +24,8 @@ func Draining(ctx context.Context) context.Context {
 func Stream(w http.ResponseWriter, r *http.Request) (ctx, drain context.Context, cancel context.CancelFunc, rc *http.ResponseController) {
 	rc = http.NewResponseController(w)
 	_ = rc.SetWriteDeadline(time.Time{})
-	s, ok := r.Context().Value(streamKey{}).(streams)
-	if !ok {
-		s = streams{r.Context(), context.Background()}
-	}
-	ctx, cancelCtx := context.WithCancel(context.WithoutCancel(r.Context()))
-	stop := context.AfterFunc(s.client, cancelCtx)
-	return ctx, s.drain, func() { stop(); cancelCtx() }, rc
+	ctx, cancel = context.WithCancel(Untimed(r.Context()))
+	return ctx, Draining(r.Context()), cancel, rc
 }
 
 // StreamLimits bound a stream.

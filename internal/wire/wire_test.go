@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/veranda-go/veranda/internal/fault"
@@ -93,10 +94,68 @@ func TestWriteDoesNotMix(t *testing.T) {
 	}
 }
 
+// TestRequestContext ends as a context of package context does, and others may
+// stand on it.
+func TestRequestContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, leave := context.WithCancel(t.Context())
+		defer leave()
+		begin := func() *RequestContext {
+			return NewContext(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil).WithContext(client), time.Second, t.Context())
+		}
+		type key struct{}
+		for _, test := range []struct {
+			name    string
+			end     func(*RequestContext)
+			want    error
+			untimed error // before End
+		}{
+			{"deadline", func(*RequestContext) { time.Sleep(time.Second) }, context.DeadlineExceeded, nil},
+			{"end", (*RequestContext).End, context.Canceled, nil},
+			{"client", func(*RequestContext) { leave() }, context.Canceled, context.Canceled},
+		} {
+			c := begin()
+			late := begin() // nobody waits before the end
+			below, cancel := context.WithTimeout(context.WithValue(c, key{}, 1), time.Hour)
+			if c.Err() != nil || below.Err() != nil || RequestID(below) != c.id || Draining(below) != t.Context() {
+				t.Errorf("%s: at the start: %v, %v", test.name, c.Err(), below.Err())
+			}
+			if at, ok := below.Deadline(); !ok || time.Until(at) != time.Second {
+				t.Errorf("%s: deadline %v", test.name, at)
+			}
+			untimed := Untimed(below)
+			if _, ok := untimed.Deadline(); ok || RequestID(untimed) != c.id {
+				t.Errorf("%s: untimed has a deadline, or no id", test.name)
+			}
+			test.end(c)
+			if test.name == "end" {
+				late.End()
+			}
+			<-c.Done()
+			<-below.Done()
+			<-late.Done()
+			if c.Err() != test.want || below.Err() != test.want || late.Err() != test.want {
+				t.Errorf("%s: %v, %v, %v", test.name, c.Err(), below.Err(), late.Err())
+			}
+			if untimed.Err() != test.untimed {
+				t.Errorf("%s: untimed: %v", test.name, untimed.Err())
+			}
+			cancel()
+			c.End()
+			late.End()
+		}
+	})
+}
+
 func TestRequestID(t *testing.T) {
 	t.Parallel()
 	var inside string
-	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { inside = RequestID(WithRequestID(r.Context(), w, r)) })
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := NewContext(w, r, time.Minute, t.Context())
+		defer ctx.End()
+		inside = RequestID(ctx)
+	})
 	ask := func(id string) string {
 		r := httptest.NewRequest("GET", "/", nil)
 		if id != "" {
