@@ -257,6 +257,45 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
+// TestKnownBodies: who sends what was sent before is answered as the first one
+// was, unless something else than the body says otherwise.
+func TestKnownBodies(t *testing.T) {
+	t.Parallel()
+	var door *Door
+	p, _, address := puppetDoor(t, func(d *Door) { door = d })
+	const query, mutation, bad = `{"query":"{now}"}`, `{"query":"mutation{change}"}`, `{"query":"{nowhere}"}`
+	var first [3]string
+	for round := range 3 {
+		_, now := try(t, "POST", address, query)
+		_, change := try(t, "POST", address, mutation)
+		_, refused := try(t, "POST", address, bad)
+		got := [3]string{now, change, refused}
+		if round == 0 {
+			first = got
+		} else if got != first {
+			t.Errorf("round %d: %q, at first %q", round, got, first)
+		}
+		if n := p.changes.Load(); n != int64(round+1) {
+			t.Errorf("%d mutations were %d changes", round+1, n)
+		}
+		if n := len(door.known.items); n != 1 {
+			t.Errorf("%d bodies are known, want that of the query alone", n)
+		}
+		if resp, body := try(t, "POST", address, query, "Accept", mediaEvents); !strings.Contains(body, "event: next") {
+			t.Errorf("as events: %s %s", resp.Status, body)
+		}
+		if resp, body := try(t, "POST", address, query, "Content-Type", "text/plain"); resp.StatusCode != 415 {
+			t.Errorf("as plain text: %s %s", resp.Status, body)
+		}
+		if resp, body := try(t, "GET", address+"?"+url.PathEscape(query), ""); resp.StatusCode != 400 {
+			t.Errorf("as a query string: %s %s", resp.Status, body)
+		}
+		if resp, body := try(t, "GET", address+"?"+query, ""); strings.Contains(body, "now\":1") {
+			t.Errorf("as a raw query string: %s %s", resp.Status, body)
+		}
+	}
+}
+
 func TestNegotiate(t *testing.T) {
 	for accept, want := range map[string]string{
 		"":                                   mediaJSON,
