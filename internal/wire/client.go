@@ -17,6 +17,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/http1"
 )
 
 // Limits of what a backend may cost us.
@@ -50,25 +51,9 @@ func NewClient(service, base string, timeout time.Duration, transport http.Round
 	return &Client{service, u, transport, timeout}, nil
 }
 
-// NewTransport is a pool of connections sized for the load of one public
-// layer in front of one backend.
-func NewTransport() *http.Transport {
-	return &http.Transport{
-		DialContext:         (&net.Dialer{Timeout: time.Second, KeepAlive: 15 * time.Second}).DialContext,
-		TLSHandshakeTimeout: 2 * time.Second,
-		MaxIdleConns:        512,
-		MaxIdleConnsPerHost: 512,
-		// Some servers close idle connections after 5 seconds. A creation sent
-		// on a connection that is just being closed fails and cannot be repeated
-		// safely, so ours are given up first.
-		IdleConnTimeout:        4 * time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
-		DisableCompression:     true,
-		WriteBufferSize:        8 << 10,
-		ReadBufferSize:         16 << 10,
-		// No Proxy: backends are reached directly, whatever the environment says.
-	}
-}
+// NewTransport is a pool of connections for the load of one public layer in
+// front of one backend.
+func NewTransport() *http1.Transport { return http1.NewTransport() }
 
 // Get asks for path and decodes the answer's JSON into out, which has one
 // field for each member that matters. Faults: the backend's own refusal

@@ -1,0 +1,11 @@
+//go:build !unix
+
+package http1
+
+import "net"
+
+// canLook tells whether look works here.
+const canLook = false
+
+// look is never called where it does not work.
+func look(net.Conn) func() bool { return func() bool { return false } }
