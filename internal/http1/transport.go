@@ -333,6 +333,8 @@ func (x *exchange) readHead(req *http.Request) (*http.Response, error) {
 	for {
 		resp, err := http.ReadResponse(x.buf.Reader, req)
 		switch {
+		case err != nil && x.conn.left == 0:
+			return nil, errHeadTooLarge // whatever half a line looked like
 		case err != nil:
 			return nil, fmt.Errorf("answer not understood: %w", err)
 		case resp.ProtoMajor != 1:

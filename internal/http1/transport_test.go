@@ -1,61 +1,864 @@
+//go:build unix
+
 package http1
 
 import (
-	"bytes"
+	"bufio"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
 
-// listen serves each connection with serve and gives the address.
-func listenRaw(t testing.TB, serve func(net.Conn)) string {
+// rawBackend is a server of single bytes.
+type rawBackend struct {
+	addr  string
+	conns atomic.Int64 // accepted so far
+	open  atomic.Int64 // of these
+}
+
+// rawServer has serve talk on each connection, the first of which is number 1,
+// and closes it afterwards.
+func rawServer(t testing.TB, serve func(number int64, c net.Conn, in *bufio.Reader)) *rawBackend {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { ln.Close() })
-	go func() {
+	b := &rawBackend{addr: ln.Addr().String()}
+	var all sync.WaitGroup
+	all.Go(func() {
 		for {
 			c, err := ln.Accept()
 			if err != nil {
 				return
 			}
-			go func() {
+			number := b.conns.Add(1)
+			b.open.Add(1)
+			stop := context.AfterFunc(t.Context(), func() { c.Close() })
+			all.Go(func() {
+				defer b.open.Add(-1)
 				defer c.Close()
-				serve(c)
-			}()
+				defer stop()
+				serve(number, c, bufio.NewReader(c))
+			})
 		}
-	}()
-	return ln.Addr().String()
+	})
+	t.Cleanup(all.Wait)
+	t.Cleanup(func() { ln.Close() })
+	return b
 }
 
-func BenchmarkRoundTrip(b *testing.B) {
-	body := strings.Repeat("x", 1000)
-	answer := []byte("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n" +
-		"Date: Sun, 22 Nov 2026 17:00:00 GMT\r\nX-Request-Id: 0123456789abcdef\r\n\r\n" + body)
-	addr := listenRaw(b, func(c net.Conn) {
-		buf := make([]byte, 4096)
-		n := 0
+// saying answers each request with the next of answers, and then with the
+// last one. An empty one ends the connection.
+func saying(t testing.TB, answers ...string) *rawBackend {
+	return rawServer(t, func(_ int64, c net.Conn, in *bufio.Reader) {
+		for i := 0; ; i++ {
+			if _, err := http.ReadRequest(in); err != nil {
+				return
+			}
+			answer := answers[min(i, len(answers)-1)]
+			if _, err := io.WriteString(c, answer); err != nil || answer == "" {
+				return
+			}
+		}
+	})
+}
+
+func newTestTransport(t testing.TB) *Transport {
+	t.Helper()
+	tr := NewTransport()
+	tr.idleTime = time.Hour // or a slow machine could see more connections
+	t.Cleanup(tr.CloseIdleConnections)
+	return tr
+}
+
+func transportRequest(ctx context.Context, t testing.TB, method, url string) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return req
+}
+
+// ask gives the answer to a GET and its whole body.
+func ask(ctx context.Context, t testing.TB, tr http.RoundTripper, addr, target string) (*http.Response, string, error) {
+	t.Helper()
+	resp, err := tr.RoundTrip(transportRequest(ctx, t, http.MethodGet, "http://"+addr+target))
+	if err != nil {
+		return nil, "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return resp, string(body), err
+}
+
+// eventually waits until ok, which it is soon or never.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+func (t *Transport) idleTo(addr string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.idle[addr])
+}
+
+const okAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+// TestTransportAnswers asks twice and looks at the second answer, then at how
+// many connections that took.
+func TestTransportAnswers(t *testing.T) {
+	t.Parallel()
+	huge := strings.Repeat("x", 100_000)
+	for _, test := range []struct {
+		name, method, answer string
+		status               int
+		length               int64
+		body                 string
+		conns                int64
+		ends                 bool // the server closes after the answer
+	}{
+		{name: "plain", answer: okAnswer, status: 200, length: 2, body: "ok", conns: 1},
+		{name: "refusal", answer: "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno", status: 404, length: 2, body: "no", conns: 1},
+		{name: "large", answer: "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + huge, status: 200, length: 100_000, body: huge, conns: 1},
+		{name: "large head", answer: "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: " + huge[:maxAnswerHead-len(okAnswer)-len("X: \r\n")+2] + "\r\n\r\nok",
+			status: 200, length: 2, body: "ok", conns: 1},
+		{name: "empty", answer: "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", status: 200, conns: 1},
+		{name: "no reason", answer: "HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nok", status: 200, length: 2, body: "ok", conns: 1},
+		{name: "bare line feeds", answer: "HTTP/1.1 200 OK\nContent-Length: 2\n\nok", status: 200, length: 2, body: "ok", conns: 1},
+		{name: "chunked", answer: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n", status: 200, length: -1, body: "ok", conns: 1},
+		{name: "chunked with a trailer", answer: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nA: b\r\n\r\n", status: 200, length: -1, body: "ok", conns: 1},
+		{name: "up to the end", answer: "HTTP/1.1 200 OK\r\n\r\nok", status: 200, length: -1, body: "ok", conns: 2, ends: true},
+		{name: "close", answer: "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", status: 200, length: 2, body: "ok", conns: 2},
+		{name: "old version", answer: "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", status: 200, length: 2, body: "ok", conns: 2},
+		{name: "old version that stays", answer: "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok", status: 200, length: 2, body: "ok", conns: 1},
+		{name: "interim", answer: "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + okAnswer, status: 200, length: 2, body: "ok", conns: 1},
+		{name: "no content", answer: "HTTP/1.1 204 No Content\r\n\r\n", status: 204, conns: 1},
+		{name: "not modified", answer: "HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n", status: 304, conns: 1},
+		{name: "HEAD", method: http.MethodHead, answer: "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", status: 200, length: 2, conns: 1},
+		{name: "HEAD of chunks", method: http.MethodHead, answer: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", status: 200, length: -1, conns: 1},
+		{name: "HEAD with a body", method: http.MethodHead, answer: okAnswer, status: 200, length: 2, conns: 2},
+		{name: "no content with a body", answer: "HTTP/1.1 204 No Content\r\n\r\nok", status: 204, conns: 2},
+		{name: "longer than it says", answer: okAnswer + okAnswer, status: 200, length: 2, body: "ok", conns: 2},
+		{name: "longer than its chunks", answer: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + okAnswer, status: 200, length: -1, conns: 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			answers := []string{test.answer}
+			if test.ends {
+				answers = nil
+			}
+			server := rawServer(t, func(_ int64, c net.Conn, in *bufio.Reader) {
+				for {
+					if _, err := http.ReadRequest(in); err != nil {
+						return
+					}
+					if _, err := io.WriteString(c, test.answer); err != nil || answers == nil {
+						return
+					}
+				}
+			})
+			tr := newTestTransport(t)
+			if test.method == "" {
+				test.method = http.MethodGet
+			}
+			for range 2 {
+				req := transportRequest(t.Context(), t, test.method, "http://"+server.addr+"/")
+				resp, err := tr.RoundTrip(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				body, err := io.ReadAll(resp.Body)
+				if err != nil || string(body) != test.body {
+					t.Errorf("body of %d bytes, %v; want %d bytes", len(body), err, len(test.body))
+				}
+				if resp.StatusCode != test.status || resp.ContentLength != test.length || resp.Request != req {
+					t.Errorf("status %d, length %d, want %d, %d", resp.StatusCode, resp.ContentLength, test.status, test.length)
+				}
+				if err := resp.Body.Close(); err != nil {
+					t.Error(err)
+				}
+				if n, err := resp.Body.Read(make([]byte, 1)); n != 0 || err == nil {
+					t.Errorf("after Close, Read gives %d, %v", n, err)
+				}
+			}
+			if got := server.conns.Load(); got != test.conns {
+				t.Errorf("%d connections for two calls, want %d", got, test.conns)
+			}
+		})
+	}
+}
+
+func TestTransportTrailer(t *testing.T) {
+	t.Parallel()
+	server := saying(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Sum\r\ncontent-type: a/b\r\n\r\n2\r\nok\r\n0\r\nSum: 1\r\n\r\n")
+	resp, body, err := ask(t.Context(), t, newTestTransport(t), server.addr, "/")
+	if err != nil || body != "ok" || resp.Trailer.Get("Sum") != "1" || resp.Header["Content-Type"][0] != "a/b" {
+		t.Errorf("%v, %q, trailer %v, header %v", err, body, resp.Trailer, resp.Header)
+	}
+}
+
+// TestTransportRefuses has answers that are none.
+func TestTransportRefuses(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		answer string
+		want   error // or any
+	}{
+		"nothing":          {"", io.EOF},
+		"garbage":          {"hello there\r\n\r\n", nil},
+		"TLS":              {"\x15\x03\x01\x00\x02\x02\x28", nil},
+		"half a head":      {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", io.ErrUnexpectedEOF},
+		"no name":          {"HTTP/1.1 200 OK\r\n: 2\r\n\r\n", nil},
+		"two lengths":      {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok!", nil},
+		"negative":         {"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok", nil},
+		"unknown encoding": {"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", nil},
+		"another version":  {"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nok", nil},
+		"switch":           {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", nil},
+		"head too large":   {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", maxAnswerHead) + "\r\n\r\n", errHeadTooLarge},
+		"many lines":       {"HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n", maxAnswerHead/6) + "\r\n", errHeadTooLarge},
+		"interim for ever": {strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", maxAnswerHead/20), errHeadTooLarge},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := rawServer(t, func(_ int64, c net.Conn, in *bufio.Reader) {
+				if _, err := http.ReadRequest(in); err == nil {
+					_, _ = io.WriteString(c, test.answer)
+					if strings.HasSuffix(test.answer, "\r\n\r\n") {
+						_, _ = io.Copy(io.Discard, in) // the client is to hang up
+					}
+				}
+			})
+			_, _, err := ask(t.Context(), t, newTestTransport(t), server.addr, "/")
+			var timeout net.Error
+			if err == nil || test.want != nil && !errors.Is(err, test.want) || errors.As(err, &timeout) && timeout.Timeout() {
+				t.Errorf("error %v, want one of %v", err, test.want)
+			}
+			if got := server.conns.Load(); got != 1 {
+				t.Errorf("%d connections", got)
+			}
+			eventually(t, "connection closed", func() bool { return server.open.Load() == 0 })
+		})
+	}
+}
+
+func TestTransportTruncated(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]string{
+		"length":          "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok",
+		"nothing of it":   "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n",
+		"chunks":          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n",
+		"amid a chunk":    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nok",
+		"without trailer": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n",
+	} {
+		server := rawServer(t, func(_ int64, c net.Conn, in *bufio.Reader) {
+			if _, err := http.ReadRequest(in); err == nil {
+				_, _ = io.WriteString(c, answer)
+			}
+		})
+		tr := newTestTransport(t)
+		resp, body, err := ask(t.Context(), t, tr, server.addr, "/")
+		if err == nil || name != "without trailer" && !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%s: body %q, %v, want %v", name, body, err, io.ErrUnexpectedEOF)
+			continue
+		}
+		if again, second := resp.Body.Read(make([]byte, 1)); again != 0 || second == nil || second == io.EOF {
+			t.Errorf("%s: then %d, %v", name, again, second)
+		}
+		if n := tr.idleTo(server.addr); n != 0 {
+			t.Errorf("%s: %d connections kept", name, n)
+		}
+	}
+}
+
+// TestTransportRequest compares what servers understand with what net/http
+// has them understand.
+func TestTransportRequest(t *testing.T) {
+	t.Parallel()
+	type heard struct {
+		method, target, host string
+		header               string
+	}
+	var last heard
+	var ours bool
+	server := rawServer(t, func(_ int64, c net.Conn, in *bufio.Reader) {
 		for {
-			m, err := c.Read(buf[n:])
+			req, err := http.ReadRequest(in)
 			if err != nil {
 				return
 			}
-			if n += m; bytes.HasSuffix(buf[:n], []byte("\r\n\r\n")) {
-				n = 0
-				if _, err := c.Write(answer); err != nil {
+			ours = req.UserAgent() == "" // net/http has one
+			req.Header.Del("User-Agent")
+			_, _ = io.Copy(io.Discard, req.Body)
+			last = heard{req.Method, req.RequestURI, req.Host, fmt.Sprint(req.Header)}
+			if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"); err != nil {
+				return
+			}
+		}
+	})
+	tr := newTestTransport(t)
+	for _, test := range []struct {
+		name   string
+		url    url.URL
+		change func(*http.Request)
+		ours   bool
+		fails  bool
+	}{
+		{name: "plain", url: url.URL{Path: "/a/b", RawQuery: "c=d&e"}, ours: true},
+		{name: "no path", url: url.URL{RawQuery: "c=d"}, ours: true},
+		{name: "escapes", url: url.URL{Path: "/a b\r\nc/é%"}, ours: true},
+		{name: "escaped by the caller", url: url.URL{Path: "/a/b", RawPath: "/a%2fb"}, ours: true},
+		{name: "header", change: func(r *http.Request) { r.Header["X-Y"] = []string{"a", "b c"} }, ours: true},
+		{name: "host", change: func(r *http.Request) { r.Host = "a.example" }, ours: true},
+		{name: "body of nothing", change: func(r *http.Request) { r.Body = http.NoBody }, ours: true},
+		{name: "query that splits", url: url.URL{Path: "/", RawQuery: "a HTTP/1.1\r\nX: y"}, fails: true},
+		{name: "space in the query", url: url.URL{Path: "/", RawQuery: "a b"}, fails: true},
+		{name: "value that splits", change: func(r *http.Request) { r.Header["X"] = []string{"a\r\nY: b"} }, fails: true},
+		{name: "value of two lines", change: func(r *http.Request) { r.Header["X"] = []string{"a\nb"} }, fails: true},
+		{name: "name that splits", change: func(r *http.Request) { r.Header["X: y\r\nZ"] = []string{"a"} }, fails: true},
+		{name: "value beyond ASCII", change: func(r *http.Request) { r.Header["X"] = []string{"é"} }},
+		{name: "host that splits", change: func(r *http.Request) { r.Host = "a\r\nX: y" }},
+		{name: "host header", change: func(r *http.Request) { r.Header["Host"] = []string{"b.example"} }},
+		{name: "length header", change: func(r *http.Request) { r.Header["Content-Length"] = []string{"3"} }},
+		{name: "encoding header", change: func(r *http.Request) { r.Header["Transfer-Encoding"] = []string{"chunked"} }},
+		{name: "close", change: func(r *http.Request) { r.Close = true }},
+		{name: "POST", change: func(r *http.Request) { r.Method = http.MethodPost }},
+		{name: "no method", change: func(r *http.Request) { r.Method = "" }},
+		{name: "odd method", change: func(r *http.Request) { r.Method = "GET / HTTP/1.1\r\nX: y\r\n\r\n" }, fails: true},
+		{name: "DELETE", change: func(r *http.Request) { r.Method = http.MethodDelete }},
+		{name: "GET with a body", change: func(r *http.Request) { r.Body, r.ContentLength = io.NopCloser(strings.NewReader("x")), 1 }},
+		{name: "no URL", change: func(r *http.Request) { r.URL = nil }, fails: true},
+		{name: "no host", change: func(r *http.Request) { r.URL.Host = "" }, fails: true},
+		{name: "another scheme", change: func(r *http.Request) { r.URL.Scheme = "gopher" }, fails: true},
+	} {
+		test.url.Scheme, test.url.Host = "http", server.addr
+		call := func(by http.RoundTripper) (heard, error) {
+			last, ours = heard{}, false
+			u := test.url
+			req := &http.Request{Method: http.MethodGet, URL: &u, Header: http.Header{"Accept": {"*/*"}}}
+			if test.change != nil {
+				test.change(req)
+			}
+			resp, err := by.RoundTrip(req)
+			if err == nil {
+				resp.Body.Close()
+			}
+			return last, err
+		}
+		want, _ := call(&tr.other)
+		got, err := call(tr)
+		if err != nil != test.fails || ours != test.ours {
+			t.Errorf("%s: error %v, sent by us %t; want failure %t, %t", test.name, err, ours, test.fails, test.ours)
+		}
+		if got != want {
+			t.Errorf("%s: heard %q, from net/http %q", test.name, got, want)
+		}
+	}
+}
+
+func TestTransportAddress(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]string{
+		"a": "a:80", "a:1": "a:1", "127.0.0.1": "127.0.0.1:80", "[::1]": "[::1]:80", "[::1]:1": "[::1]:1",
+	} {
+		if got := dialAddress(host); got != want || !plainHost(host) {
+			t.Errorf("%s: %s, want %s", host, got, want)
+		}
+	}
+	for _, host := range []string{"", "a:", "a b", "a\nb", "[fe80::1%25eth0]", "é", "a/b", "a@b"} {
+		if plainHost(host) {
+			t.Errorf("%q is taken for plain", host)
+		}
+	}
+}
+
+func TestTransportDialFails(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+	_, _, err = ask(t.Context(), t, newTestTransport(t), ln.Addr().String(), "/")
+	if op := new(net.OpError); !errors.As(err, &op) || op.Op != "dial" {
+		t.Errorf("%v, want one of dialing", err)
+	}
+}
+
+// TestTransportRepeats has servers that end a used connection when the next
+// request comes on it.
+func TestTransportRepeats(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, method string
+		answers      []string // of each connection; the last for all later requests
+		works        bool
+		requests     int64
+	}{
+		{"ended", http.MethodGet, []string{okAnswer, ""}, true, 3},
+		{"ended, HEAD", http.MethodHead, []string{"HTTP/1.1 200 OK\r\n\r\n", ""}, true, 3},
+		{"408", http.MethodGet, []string{okAnswer, "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"}, true, 3},
+		{"ended amid the head", http.MethodGet, []string{okAnswer, "HTTP/1.1 2"}, false, 2},
+		{"garbage", http.MethodGet, []string{okAnswer, "\r\n\r\n"}, false, 2},
+		{"POST", http.MethodPost, []string{okAnswer, ""}, false, 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var requests atomic.Int64
+			server := rawServer(t, func(_ int64, c net.Conn, in *bufio.Reader) {
+				for _, answer := range test.answers {
+					req, err := http.ReadRequest(in)
+					if err != nil {
+						return
+					}
+					_, _ = io.Copy(io.Discard, req.Body)
+					requests.Add(1)
+					if _, err := io.WriteString(c, answer); err != nil {
+						return
+					}
+				}
+			})
+			tr := newTestTransport(t)
+			call := func() error {
+				req := transportRequest(t.Context(), t, test.method, "http://"+server.addr)
+				if test.method == http.MethodPost {
+					req.Body, req.ContentLength = io.NopCloser(strings.NewReader("x")), 1
+				}
+				resp, err := tr.RoundTrip(req)
+				if err != nil {
+					return err
+				}
+				defer resp.Body.Close()
+				_, err = io.Copy(io.Discard, resp.Body)
+				return err
+			}
+			if err := call(); err != nil {
+				t.Fatal(err)
+			}
+			if err := call(); err == nil != test.works {
+				t.Errorf("second call: %v, want success: %t", err, test.works)
+			}
+			if got := requests.Load(); got != test.requests {
+				t.Errorf("the server got %d requests for two calls, want %d", got, test.requests)
+			}
+		})
+	}
+}
+
+// TestTransportRepeatsOnce has a server that ends every connection but the
+// first, which it ends later.
+func TestTransportRepeatsOnce(t *testing.T) {
+	t.Parallel()
+	var requests atomic.Int64
+	server := rawServer(t, func(number int64, c net.Conn, in *bufio.Reader) {
+		for i := 0; ; i++ {
+			if _, err := http.ReadRequest(in); err != nil {
+				return
+			}
+			requests.Add(1)
+			if number > 2 || i > 0 {
+				return
+			}
+			_, _ = io.WriteString(c, okAnswer)
+		}
+	})
+	tr := newTestTransport(t)
+	// Two idle connections, neither of which will be of use.
+	var both [2]*http.Response
+	for i := range both {
+		resp, err := tr.RoundTrip(transportRequest(t.Context(), t, http.MethodGet, "http://"+server.addr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		both[i] = resp
+	}
+	for _, resp := range both {
+		_, _ = io.Copy(io.Discard, resp.Body)
+	}
+	if n := tr.idleTo(server.addr); n != 2 {
+		t.Fatalf("%d idle connections, want 2", n)
+	}
+	if _, _, err := ask(t.Context(), t, tr, server.addr, "/"); !errors.Is(err, io.EOF) {
+		t.Errorf("error %v, want %v", err, io.EOF)
+	}
+	if conns, got := server.conns.Load(), requests.Load(); conns != 3 || got != 4 {
+		t.Errorf("%d connections, %d requests; want the call to make one connection and two requests", conns, got)
+	}
+}
+
+// TestTransportIdleSpeaks has servers that do something to an idle
+// connection: nothing of it is the answer of the next request, which is sent
+// to another connection.
+func TestTransportIdleSpeaks(t *testing.T) {
+	t.Parallel()
+	for name, unasked := range map[string]string{
+		"408":            "HTTP/1.1 408 Request Timeout\r\nContent-Length: 5\r\n\r\nwrong",
+		"another answer": "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong",
+		"one byte":       "\n",
+		"the end":        "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			idle := make(chan struct{})
+			var requests atomic.Int64
+			server := rawServer(t, func(number int64, c net.Conn, in *bufio.Reader) {
+				for {
+					if _, err := http.ReadRequest(in); err != nil {
+						return
+					}
+					requests.Add(1)
+					_, _ = io.WriteString(c, okAnswer)
+					if number == 1 {
+						break
+					}
+				}
+				<-idle
+				_, _ = io.WriteString(c, unasked)
+				if unasked == "" {
+					c.Close()
+				}
+				_, _ = io.Copy(io.Discard, in)
+			})
+			tr := newTestTransport(t)
+			for i := range 3 {
+				_, body, err := ask(t.Context(), t, tr, server.addr, "/")
+				if err != nil || body != "ok" {
+					t.Errorf("%q, %v", body, err)
+				}
+				if i == 0 {
+					close(idle)
+					eventually(t, "it arrived", func() bool { return tr.heard(t, server.addr) })
+				}
+			}
+			if conns, got := server.conns.Load(), requests.Load(); conns != 2 || got != 3 {
+				t.Errorf("%d connections, %d requests, want 2, 3", conns, got)
+			}
+		})
+	}
+}
+
+// heard tells whether something can be read on the idle connection to addr, and
+// leaves it there.
+func (t *Transport) heard(tb testing.TB, addr string) (ok bool) {
+	tb.Helper()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	raw, err := t.idle[addr][0].Conn.(*net.TCPConn).SyscallConn()
+	if err == nil {
+		err = raw.Read(func(fd uintptr) bool {
+			_, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK)
+			ok = err == nil
+			return true
+		})
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return ok
+}
+
+// stuck answers with start and then waits for the other side to hang up.
+func stuck(t *testing.T, start string) (server *rawBackend, asked chan struct{}) {
+	asked = make(chan struct{}, 1)
+	return rawServer(t, func(_ int64, c net.Conn, in *bufio.Reader) {
+		if _, err := http.ReadRequest(in); err == nil {
+			_, _ = io.WriteString(c, start)
+			asked <- struct{}{}
+			_, _ = io.Copy(io.Discard, in)
+		}
+	}), asked
+}
+
+var unfinished = map[string]string{
+	"before the head": "",
+	"amid the head":   "HTTP/1.1 200 OK\r\nContent-",
+	"before the body": "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n",
+	"amid the body":   "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok",
+	"amid a chunk":    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nok",
+	"without an end":  "HTTP/1.1 200 OK\r\n\r\nok",
+}
+
+func TestTransportCancelled(t *testing.T) {
+	t.Parallel()
+	for name, start := range unfinished {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, asked := stuck(t, start)
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				<-asked
+				cancel()
+			}()
+			tr := newTestTransport(t)
+			if _, _, err := ask(ctx, t, tr, server.addr, "/"); !errors.Is(err, context.Canceled) {
+				t.Errorf("error %v", err)
+			}
+			if _, _, err := ask(ctx, t, tr, server.addr, "/"); !errors.Is(err, context.Canceled) {
+				t.Errorf("error %v", err)
+			}
+			if n := server.conns.Load(); n != 1 || tr.idleTo(server.addr) != 0 {
+				t.Errorf("%d connections, %d idle", n, tr.idleTo(server.addr))
+			}
+			eventually(t, "connection closed", func() bool { return server.open.Load() == 0 })
+		})
+	}
+}
+
+func TestTransportDeadline(t *testing.T) {
+	t.Parallel()
+	for name, start := range unfinished {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, _ := stuck(t, start)
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			tr := newTestTransport(t)
+			_, _, err := ask(ctx, t, tr, server.addr, "/")
+			var timeout net.Error
+			if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &timeout) || !timeout.Timeout() {
+				t.Errorf("error %v", err)
+			}
+			if n := server.conns.Load(); n > 1 || tr.idleTo(server.addr) != 0 {
+				t.Errorf("%d connections, %d idle", n, tr.idleTo(server.addr))
+			}
+			eventually(t, "connection closed", func() bool { return server.open.Load() == 0 })
+		})
+	}
+}
+
+// TestTransportContextEndsLater: what the context of one call does after its
+// end does not reach the next call on the connection.
+func TestTransportContextEndsLater(t *testing.T) {
+	t.Parallel()
+	server := saying(t, okAnswer)
+	tr := newTestTransport(t)
+	for range 100 {
+		ctx, cancel := context.WithCancel(t.Context())
+		if _, body, err := ask(ctx, t, tr, server.addr, "/"); err != nil || body != "ok" {
+			t.Fatal(body, err)
+		}
+		cancel()
+	}
+	if n := server.conns.Load(); n != 1 {
+		t.Errorf("%d connections, want 1", n)
+	}
+}
+
+// TestTransportContextEndsAmid has contexts end anywhere in a call: it gives
+// the whole answer or the context's error, and later calls are not touched.
+func TestTransportContextEndsAmid(t *testing.T) {
+	t.Parallel()
+	server := saying(t, okAnswer)
+	tr := newTestTransport(t)
+	for i := range 500 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*time.Microsecond)
+		_, body, err := ask(ctx, t, tr, server.addr, "/")
+		if op := new(net.OpError); err != nil && !errors.Is(err, ctx.Err()) && !(errors.As(err, &op) && op.Op == "dial" && ctx.Err() != nil) || err == nil && body != "ok" {
+			t.Errorf("%q, %v", body, err)
+		}
+		cancel()
+		if _, body, err := ask(t.Context(), t, tr, server.addr, "/"); err != nil || body != "ok" {
+			t.Errorf("the next: %q, %v", body, err)
+		}
+	}
+}
+
+func TestTransportCloseEarly(t *testing.T) {
+	t.Parallel()
+	server := saying(t, okAnswer)
+	tr := newTestTransport(t)
+	resp, err := tr.RoundTrip(transportRequest(t.Context(), t, http.MethodGet, "http://"+server.addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := resp.Body.Read(make([]byte, 1)); n != 1 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	for range 2 {
+		if err := resp.Body.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if n, err := resp.Body.Read(make([]byte, 1)); n != 0 || !errors.Is(err, http.ErrBodyReadAfterClose) {
+		t.Errorf("%d, %v", n, err)
+	}
+	eventually(t, "connection closed", func() bool { return server.open.Load() == 0 })
+	if _, body, err := ask(t.Context(), t, tr, server.addr, "/"); err != nil || body != "ok" || server.conns.Load() != 2 {
+		t.Errorf("%q, %v, %d connections", body, err, server.conns.Load())
+	}
+}
+
+// TestTransportManyCallers has each caller find its own answer, among some
+// that are broken off, cut short, or end their connection.
+func TestTransportManyCallers(t *testing.T) {
+	t.Parallel()
+	server := rawServer(t, func(_ int64, c net.Conn, in *bufio.Reader) {
+		for {
+			req, err := http.ReadRequest(in)
+			if err != nil {
+				return
+			}
+			id, kind, _ := strings.Cut(req.URL.RawQuery, "&")
+			body := strings.Repeat(id+" ", 500)
+			switch kind {
+			case "chunked":
+				_, err = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nId: %s\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", id, len(body), body)
+			case "short":
+				fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nId: %s\r\nContent-Length: %d\r\n\r\n%s", id, len(body)+1, body)
+				return
+			case "long":
+				_, err = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nId: %s\r\nContent-Length: %d\r\n\r\n%s", id, len(body), body+okAnswer)
+			default:
+				_, err = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nId: %s\r\nContent-Length: %d\r\n\r\n%s", id, len(body), body)
+			}
+			if err != nil || kind == "ends" {
+				return
+			}
+		}
+	})
+	tr := newTestTransport(t)
+	kinds := []string{"", "chunked", "", "ends", "", "short", "", "early", "long", "cancelled"}
+	var all sync.WaitGroup
+	for caller := range 64 {
+		all.Go(func() {
+			for i := range 100 {
+				id, kind := fmt.Sprintf("%d-%d", caller, i), kinds[(caller+i)%len(kinds)]
+				ctx, cancel := context.WithCancel(t.Context())
+				if kind == "cancelled" {
+					go cancel()
+				}
+				resp, err := tr.RoundTrip(transportRequest(ctx, t, http.MethodGet, "http://"+server.addr+"/?"+id+"&"+kind))
+				if err == nil {
+					if got := resp.Header.Get("Id"); got != id {
+						t.Errorf("%s got the head of %q", id, got)
+					}
+					if kind == "early" {
+						resp.Body.Close()
+					}
+					var body []byte
+					if body, err = io.ReadAll(resp.Body); err == nil && string(body) != strings.Repeat(id+" ", 500) {
+						t.Errorf("%s got the body %.50q", id, body)
+					}
+					resp.Body.Close()
+				}
+				if (err != nil) != (kind == "short" || kind == "early") && kind != "cancelled" {
+					t.Errorf("%s %s: %v", id, kind, err)
+				}
+				cancel()
+			}
+		})
+	}
+	all.Wait()
+}
+
+// TestTransportBodyOfMany has a body read and closed by several at once.
+func TestTransportBodyOfMany(t *testing.T) {
+	t.Parallel()
+	server := saying(t, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"+strings.Repeat("x", 1000))
+	tr := newTestTransport(t)
+	for range 100 {
+		resp, err := tr.RoundTrip(transportRequest(t.Context(), t, http.MethodGet, "http://"+server.addr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		for range 3 {
+			all.Go(func() { _, _ = io.Copy(io.Discard, resp.Body) })
+		}
+		all.Go(func() { resp.Body.Close() })
+		all.Wait()
+	}
+}
+
+func TestTransportIdleEnds(t *testing.T) {
+	t.Parallel()
+	server := saying(t, okAnswer)
+	busy := func(tr *Transport, n int) {
+		t.Helper()
+		var bodies []io.ReadCloser
+		for range n {
+			resp, err := tr.RoundTrip(transportRequest(t.Context(), t, http.MethodGet, "http://"+server.addr))
+			if err != nil {
+				t.Fatal(err)
+			}
+			bodies = append(bodies, resp.Body)
+		}
+		for _, body := range bodies {
+			_, _ = io.Copy(io.Discard, body)
+		}
+	}
+	gone := func() bool { return server.open.Load() == 0 }
+
+	tr := newTestTransport(t)
+	tr.idleMax = 3
+	busy(tr, 5)
+	if n := tr.idleTo(server.addr); n != 3 {
+		t.Errorf("%d idle connections, want 3", n)
+	}
+	tr.CloseIdleConnections()
+	eventually(t, "all closed when asked", gone)
+	busy(tr, 1)
+	if n := tr.idleTo(server.addr); n != 1 {
+		t.Errorf("%d idle connections after that, want 1", n)
+	}
+	tr.CloseIdleConnections()
+
+	tr = newTestTransport(t)
+	tr.idleTime = time.Millisecond
+	for range 2 {
+		busy(tr, 3)
+		eventually(t, "all closed by the clock", gone)
+		eventually(t, "clock at rest", func() bool {
+			tr.mu.Lock()
+			defer tr.mu.Unlock()
+			return !tr.armed && len(tr.idle) == 0
+		})
+	}
+
+	// The clock has not come yet, but the connection is too old.
+	tr = newTestTransport(t)
+	busy(tr, 2)
+	before := server.conns.Load()
+	tr.idleTime = 0
+	busy(tr, 1)
+	if got := server.conns.Load() - before; got != 1 {
+		t.Errorf("%d connections made, want 1", got)
+	}
+}
+
+func BenchmarkRoundTrip(b *testing.B) {
+	answer := "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n" +
+		"Date: Sun, 22 Nov 2026 17:00:00 GMT\r\nX-Request-Id: 0123456789abcdef\r\n\r\n" + strings.Repeat("x", 1000)
+	server := rawServer(b, func(_ int64, c net.Conn, in *bufio.Reader) {
+		for {
+			line, err := in.ReadSlice('\n')
+			if err != nil {
+				return
+			}
+			if len(line) == len("\r\n") {
+				if _, err := io.WriteString(c, answer); err != nil {
 					return
 				}
 			}
 		}
 	})
 	own := NewTransport()
-	defer own.CloseIdleConnections()
 	for _, side := range []struct {
 		name string
 		http.RoundTripper
@@ -63,10 +866,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 		call := func(b *testing.B, into []byte) {
 			ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
 			defer cancel()
-			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/listings?page_num=1", nil)
-			if err != nil {
-				b.Fatal(err)
-			}
+			req := transportRequest(ctx, b, http.MethodGet, "http://"+server.addr+"/listings?page_num=1")
 			req.Header["Accept"] = []string{"application/json"}
 			resp, err := side.RoundTrip(req)
 			if err != nil {
@@ -81,8 +881,8 @@ func BenchmarkRoundTrip(b *testing.B) {
 			resp.Body.Close()
 		}
 		b.Run(side.name+"/one", func(b *testing.B) {
-			into := make([]byte, 1000)
 			b.ReportAllocs()
+			into := make([]byte, 1000)
 			for b.Loop() {
 				call(b, into)
 			}
@@ -98,4 +898,5 @@ func BenchmarkRoundTrip(b *testing.B) {
 			})
 		})
 	}
+	own.CloseIdleConnections()
 }
