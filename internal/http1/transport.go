@@ -118,11 +118,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return resp, nil
 		}
 		c.Close()
-		cut := !x.stop()
-		if cut {
-			err = ctx.Err()
+		if !x.stop() {
+			err = ctx.Err() // for good: this is not repeated
 		}
-		if cut || !used || !errors.Is(err, errUnanswered) {
+		if !used || !errors.Is(err, errUnanswered) {
 			buf.release()
 			return nil, err
 		}

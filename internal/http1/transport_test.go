@@ -660,6 +660,28 @@ func TestTransportContextEndsLater(t *testing.T) {
 	}
 }
 
+// TestTransportContextEndsUnseen: the context ends when all of the answer is
+// there. It is given, but its connection, whose deadline may have passed or
+// may be about to, is not kept.
+func TestTransportContextEndsUnseen(t *testing.T) {
+	t.Parallel()
+	server := saying(t, okAnswer)
+	tr := newTestTransport(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	resp, err := tr.RoundTrip(transportRequest(ctx, t, http.MethodGet, "http://"+server.addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || string(body) != "ok" {
+		t.Errorf("%q, %v", body, err)
+	}
+	if n := tr.idleTo(server.addr); n != 0 {
+		t.Errorf("%d connections kept", n)
+	}
+}
+
 // TestTransportContextEndsAmid has contexts end anywhere in a call: it gives
 // the whole answer or the context's error, and later calls are not touched.
 func TestTransportContextEndsAmid(t *testing.T) {
