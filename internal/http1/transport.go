@@ -48,7 +48,7 @@ const (
 // The request's context covers the call until the answer's body has been read
 // to its end or closed; what it ends gives the context's error. A connection
 // that cannot be made gives a *net.OpError whose Op is "dial". A body that is
-// shorter than it should be ends in io.ErrUnexpectedEOF. Closing a body that
+// shorter than it should be (RFC 9112, section 8) ends in io.ErrUnexpectedEOF. Closing a body that
 // was not read to its end closes its connection; Close waits for a Read under
 // way, which ends with the context.
 //
@@ -240,8 +240,17 @@ type clientConn struct {
 }
 
 func (t *Transport) dial(ctx context.Context, addr string) (*clientConn, error) {
-	nc, err := t.dialer.DialContext(ctx, "tcp", addr)
-	if err != nil {
+	// The dialer is not told of the context's deadline: it has a clock of its
+	// own, and when that is the first to strike, a caller who is out of time
+	// looks like a server that is not there.
+	dialing, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, cancel)
+	nc, err := t.dialer.DialContext(dialing, "tcp", addr)
+	if cut := !stop(); err != nil {
+		if cut {
+			err = ctx.Err()
+		}
 		return nil, err
 	}
 	c := &clientConn{Conn: nc, addr: addr, silent: look(nc)}
@@ -282,7 +291,7 @@ type exchange struct {
 	conn      *clientConn
 	buf       *clientBuffer
 	ctx       context.Context
-	stop      func() bool // ends the context's power over conn; false: it was used
+	stop      func() bool // takes conn from the context; false: too late
 	close     bool        // the server will close conn
 
 	mu   sync.Mutex // or a Close would give away what a Read is using
