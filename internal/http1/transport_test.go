@@ -883,8 +883,8 @@ func TestTransportIdleEnds(t *testing.T) {
 }
 
 func BenchmarkRoundTrip(b *testing.B) {
-	answer := "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n" +
-		"Date: Sun, 22 Nov 2026 17:00:00 GMT\r\nX-Request-Id: 0123456789abcdef\r\n\r\n" + strings.Repeat("x", 1000)
+	answer := []byte("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n" +
+		"Date: Sun, 22 Nov 2026 17:00:00 GMT\r\nX-Request-Id: 0123456789abcdef\r\n\r\n" + strings.Repeat("x", 1000))
 	server := rawServer(b, func(_ int64, c net.Conn, in *bufio.Reader) {
 		for {
 			line, err := in.ReadSlice('\n')
@@ -892,7 +892,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 				return
 			}
 			if len(line) == len("\r\n") {
-				if _, err := io.WriteString(c, answer); err != nil {
+				if _, err := c.Write(answer); err != nil {
 					return
 				}
 			}
