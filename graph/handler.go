@@ -19,7 +19,7 @@ type Door struct {
 	Origins wire.Origins
 
 	exec      graphql.GraphExecutor
-	flights   nextflight.Group[question, answer]
+	flights   nextflight.Group[question, *graphql.Response]
 	documents *documents
 	known     cache[*graphql.OperationContext] // queries by the bodies that asked them; not to be changed
 	persisted persisted

@@ -124,40 +124,34 @@ type question struct {
 	text, cost string
 }
 
-type answer struct {
-	body   []byte
-	failed bool // errors are in it
-}
-
 // answer runs an operation that has one answer. Those who send the same query
 // at the same moment share it, from the first backend call to the last byte.
 func (d *Door) answer(w http.ResponseWriter, r *http.Request, media string, op *graphql.OperationContext, text string) {
-	run := func(ctx context.Context) (answer, error) {
+	run := func(ctx context.Context) (*graphql.Response, error) {
 		if calls := op.Stats.GetExtension(preparedKey).(prepared).estimated.BackendCalls; calls > 0 {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, d.limits.answer)
 			defer cancel()
 		}
 		next, ctx := d.exec.DispatchOperation(ctx, op)
-		resp := next(ctx)
-		return answer{appendResponse(make([]byte, 0, len(resp.Data)+len(`{"data":}`)), resp), len(resp.Errors) > 0}, nil
+		return next(ctx), nil
 	}
 	var (
-		a   answer
-		err error
+		resp *graphql.Response
+		err  error
 	)
 	if op.Operation.Operation == ast.Query {
 		// A flight has its own deadline, so its riders need not wait for theirs.
-		a, err = d.flights.Do(wire.Untimed(r.Context()), question{r.Method == http.MethodPost, text, r.Header.Get(CostHeader)}, run)
+		resp, err = d.flights.Do(wire.Untimed(r.Context()), question{r.Method == http.MethodPost, text, r.Header.Get(CostHeader)}, run)
 	} else {
-		a, err = run(r.Context())
+		resp, err = run(r.Context())
 	}
 	if err != nil {
 		writeRefusal(w, media, refuseFault(err))
 		return
 	}
-	body := func(b []byte) []byte { return append(b, a.body...) }
-	if r.Method != http.MethodPost && !a.failed {
+	body := func(b []byte) []byte { return appendResponse(b, resp) }
+	if r.Method != http.MethodPost && len(resp.Errors) == 0 {
 		wire.WriteTagged(w, r, media+charsetSuffix, body)
 		return
 	}

@@ -398,6 +398,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		d.limits.StreamLimits = wire.StreamLimits{KeepAlive: 100 * time.Millisecond, Write: 200 * time.Millisecond}
 	})
 	host := strings.TrimSuffix(strings.TrimPrefix(address, "http://"), "/graphql")
+	try(t, "GET", get(address, "query", "{now}"), "") // so that the server is up
 	http.DefaultClient.CloseIdleConnections()
 	before := runtime.NumGoroutine()
 

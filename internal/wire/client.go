@@ -142,10 +142,13 @@ func (c *Client) call(ctx context.Context, q question, out any) (http.Header, er
 		return nil, c.unavailable(ctx, err)
 	}
 	defer resp.Body.Close()
-	body, err := readAnswer(resp)
+	buf := buffers.Get().(*[]byte)
+	defer putBuffer(buf)
+	body, err := readAnswer((*buf)[:0], resp)
 	if err != nil {
 		return nil, c.unavailable(ctx, err)
 	}
+	*buf = body
 	if resp.StatusCode != http.StatusOK {
 		return nil, c.refusal(resp, body)
 	}
@@ -161,11 +164,12 @@ func (c *Client) call(ctx context.Context, q question, out any) (http.Header, er
 	return resp.Header, nil
 }
 
-func readAnswer(resp *http.Response) ([]byte, error) {
+// readAnswer appends the body of an answer to b.
+func readAnswer(b []byte, resp *http.Response) ([]byte, error) {
 	if resp.ContentLength > maxAnswer {
 		return nil, errAnswerTooLarge
 	}
-	buf := bytes.NewBuffer(make([]byte, 0, max(resp.ContentLength, 0)+bytes.MinRead))
+	buf := bytes.NewBuffer(slices.Grow(b, int(max(resp.ContentLength, 0))+bytes.MinRead))
 	n, err := buf.ReadFrom(io.LimitReader(resp.Body, maxAnswer+1))
 	if err == nil && n > maxAnswer {
 		err = errAnswerTooLarge

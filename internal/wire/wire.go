@@ -98,8 +98,12 @@ func WithBuffer(body func([]byte) []byte, use func([]byte)) {
 	p := buffers.Get().(*[]byte)
 	b := body((*p)[:0])
 	use(b)
-	if cap(b) <= maxPooled {
-		*p = b
+	*p = b
+	putBuffer(p)
+}
+
+func putBuffer(p *[]byte) {
+	if cap(*p) <= maxPooled {
 		buffers.Put(p)
 	}
 }
