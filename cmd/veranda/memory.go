@@ -3,7 +3,7 @@ package main
 import "os"
 
 // ballastBytes is what the collector is made to believe is in use.
-const ballastBytes = 32 << 20
+const ballastBytes = 16 << 20
 
 // ballast makes the collector run less often. It runs when the heap has
 // doubled since the last time; what a request needs is garbage when it ends,

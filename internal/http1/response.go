@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -13,10 +14,12 @@ const (
 	maxHeld = 64 << 10
 	// sniffed is how much of a body may tell its type, in bytes.
 	sniffed = 512
-	// maxKept is the largest buffer, in bytes, that a connection keeps between
-	// requests.
-	maxKept = 16 << 10
+	// maxKept is the largest buffer, in bytes, that is kept for the next answer.
+	maxKept = 64 << 10
 )
+
+// outs are the buffers of answers. Connections that wait have none.
+var outs = sync.Pool{New: func() any { return new([]byte) }}
 
 // response is an http.ResponseWriter. A connection has one, for one request
 // after the other.
@@ -32,7 +35,8 @@ type response struct {
 	untyped   bool  // no Content-Type yet
 	begun     bool  // the head is whole
 	chunked   bool
-	out       []byte // the head, and what follows it
+	pooled    *[]byte
+	out       []byte // the head, and what follows it; of pooled
 	held      []byte // body that waits for the head
 	err       error  // of the connection
 }
@@ -42,14 +46,8 @@ func (w *response) reset(c *conn, req *http.Request) {
 		w.header = make(http.Header, 8)
 	}
 	clear(w.header)
-	*w = response{conn: c, req: req, header: w.header, names: w.names[:0], announced: -1, out: kept(w.out), held: kept(w.held)}
-}
-
-func kept(b []byte) []byte {
-	if cap(b) > maxKept {
-		return nil
-	}
-	return b[:0]
+	*w = response{conn: c, req: req, header: w.header, names: w.names[:0], announced: -1, pooled: outs.Get().(*[]byte)}
+	w.out = (*w.pooled)[:0]
 }
 
 // Header is part of http.ResponseWriter.
@@ -218,6 +216,13 @@ func (w *response) send() {
 // whether the connection can take another request.
 func (w *response) finish(ok bool) bool {
 	_ = w.req.Body.Close()
+	defer func() {
+		if cap(w.out) <= maxKept {
+			*w.pooled = w.out
+			outs.Put(w.pooled)
+		}
+		w.pooled, w.out, w.held = nil, nil, nil
+	}()
 	if !ok {
 		return false
 	}
