@@ -16,6 +16,7 @@ package nextflight
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -95,7 +96,10 @@ func (g *Group[K, V]) land(key K, l *line[V]) {
 	}
 	g.mu.Unlock()
 	if f != nil {
-		go g.depart(key, l, f)
+		go func() {
+			linger()
+			g.depart(key, l, f)
+		}()
 	}
 }
 
@@ -135,9 +139,15 @@ type Batch[K comparable, V any] struct {
 	boarding *batchFlight[K, V]
 }
 
+// batchesInAir is how many flights of a Batch may be under way before who
+// comes waits for one of them to land. Flights of one Batch differ in what
+// they fetch, so that a few at once cost little more than one.
+const batchesInAir = 4
+
 type batchFlight[K comparable, V any] struct {
 	flight[map[K]V]
-	keys map[K]struct{}
+	asked [][]K // by each rider
+	keys  int   // in asked, together
 }
 
 // NewBatch joins keys for fetch, which is given at most most distinct keys at
@@ -147,42 +157,72 @@ func NewBatch[K comparable, V any](most int, fetch func(context.Context, []K) (m
 }
 
 // Load returns the values of distinct keys, and perhaps of other callers'
-// keys too; the map is shared and must not be changed. As with Group.Do, the
-// values were fetched after Load began, a lone caller flies under ctx, and a
-// failure goes to the riders of one flight.
+// keys too; the map is shared and must not be changed, nor may keys be until
+// Load returns. As with Group.Do, the values were fetched after Load began, a
+// lone caller flies under ctx, and a failure goes to the riders of one flight.
 func (b *Batch[K, V]) Load(ctx context.Context, keys []K) (map[K]V, error) {
 	b.mu.Lock()
-	if b.inAir == 0 {
-		b.inAir++
-		b.mu.Unlock()
-		defer b.land()
-		return b.fetch(ctx, keys)
-	}
 	f := b.boarding
-	if f != nil && len(f.keys)+len(keys) > b.most { // full
+	if f != nil && f.keys+len(keys) > b.most { // full
 		b.boarding = nil
 		b.inAir++
 		go b.fly(f)
 		f = nil
 	}
-	if f == nil {
-		f = &batchFlight[K, V]{keys: make(map[K]struct{}, 4*len(keys))}
-		f.ctx, f.landed = context.WithoutCancel(ctx), make(chan struct{})
-		f.fly = func(ctx context.Context) (map[K]V, error) {
-			all := make([]K, 0, len(f.keys))
-			for k := range f.keys {
-				all = append(all, k)
-			}
-			return b.fetch(ctx, all)
-		}
+	first := f == nil
+	if first {
+		f = &batchFlight[K, V]{}
+		f.ctx, f.landed = ctx, make(chan struct{})
 		b.boarding = f
-		time.AfterFunc(patience, func() { b.depart(f) })
 	}
-	for _, k := range keys {
-		f.keys[k] = struct{}{}
-	}
+	f.asked = append(f.asked, keys)
+	f.keys += len(keys)
+	wait := b.inAir >= batchesInAir
 	b.mu.Unlock()
+	switch {
+	case !first:
+	case wait:
+		time.AfterFunc(patience, func() { b.depart(f) })
+	default:
+		linger()
+		if b.take(f) {
+			if len(f.asked) == 1 {
+				defer b.land()
+				return b.fetch(ctx, keys)
+			}
+			go b.fly(f)
+		}
+	}
 	return f.wait(ctx)
+}
+
+// linger lets all those board who are about to: whoever is ready to run does
+// so first. On an idle machine that is nobody, and no time passes.
+func linger() { runtime.Gosched() }
+
+// take has f leave, unless it has left already.
+func (b *Batch[K, V]) take(f *batchFlight[K, V]) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.boarding != f {
+		return false
+	}
+	b.boarding = nil
+	b.inAir++
+	return true
+}
+
+func (b *Batch[K, V]) depart(f *batchFlight[K, V]) {
+	if b.take(f) {
+		b.fly(f)
+	}
+}
+
+func (b *Batch[K, V]) fly(f *batchFlight[K, V]) {
+	defer b.land()
+	f.ctx = context.WithoutCancel(f.ctx)
+	f.fly = func(ctx context.Context) (map[K]V, error) { return b.fetch(ctx, f.distinct()) }
+	f.run()
 }
 
 func (b *Batch[K, V]) land() {
@@ -191,23 +231,27 @@ func (b *Batch[K, V]) land() {
 	f := b.boarding
 	b.mu.Unlock()
 	if f != nil {
-		go b.depart(f)
+		go func() {
+			linger()
+			b.depart(f)
+		}()
 	}
 }
 
-func (b *Batch[K, V]) depart(f *batchFlight[K, V]) {
-	b.mu.Lock()
-	if b.boarding != f {
-		b.mu.Unlock()
-		return
+// distinct gives every key that riders asked for, once.
+func (f *batchFlight[K, V]) distinct() []K {
+	if len(f.asked) == 1 {
+		return f.asked[0]
 	}
-	b.boarding = nil
-	b.inAir++
-	b.mu.Unlock()
-	b.fly(f)
-}
-
-func (b *Batch[K, V]) fly(f *batchFlight[K, V]) {
-	defer b.land()
-	f.run()
+	seen := make(map[K]struct{}, f.keys)
+	all := make([]K, 0, f.keys)
+	for _, keys := range f.asked {
+		for _, k := range keys {
+			if _, ok := seen[k]; !ok {
+				seen[k] = struct{}{}
+				all = append(all, k)
+			}
+		}
+	}
+	return all
 }
