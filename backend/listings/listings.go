@@ -25,6 +25,17 @@ const typeRule = "must be rent or sale"
 
 func (t Type) known() bool { return t == Rent || t == Sale }
 
+// TypeOf is Type(text), without a copy of each where a store has it in bytes.
+func TypeOf(text []byte) Type {
+	switch string(text) {
+	case string(Rent):
+		return Rent
+	case string(Sale):
+		return Sale
+	}
+	return Type(text)
+}
+
 // Listing is one property on offer.
 type Listing struct {
 	ID     int64 `json:"id"`

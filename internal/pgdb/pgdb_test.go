@@ -3,6 +3,7 @@ package pgdb
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -209,6 +210,46 @@ func TestCreate(t *testing.T) {
 	}
 	if got := number(t, pools[0], "SELECT count(DISTINCT n) FROM things"); got != int64(len(ids)) {
 		t.Errorf("%d rows, want %d", got, len(ids))
+	}
+}
+
+// TestEachRow reads numbers in both formats that PostgreSQL has for them.
+func TestEachRow(t *testing.T) {
+	t.Parallel()
+	pool := open(t, need.Postgres(t), createThings)
+	for _, mode := range []pgx.QueryExecMode{
+		pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec,
+		pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,
+	} {
+		read := func(query string) (got []string, err error) {
+			rows, err := pool.Query(t.Context(), query, mode)
+			if err != nil {
+				return nil, err
+			}
+			err = EachRow(rows, func(row *Row) { got = append(got, fmt.Sprint(row.Int(0), " ", string(row.Bytes(1)))) })
+			return got, err
+		}
+		for query, want := range map[string]string{
+			"SELECT 1::BIGINT, 'one' WHERE false":                                         "[]",
+			"SELECT n, 'name' FROM (VALUES (-1::BIGINT), (9223372036854775807)) AS v (n)": "[-1 name 9223372036854775807 name]",
+		} {
+			if got, err := read(query); err != nil || fmt.Sprint(got) != want {
+				t.Errorf("%v: %s: %v, %v, want %s", mode, query, got, err, want)
+			}
+		}
+		for _, query := range []string{
+			"SELECT NULL::BIGINT, 'null'",
+			"SELECT 'x', 'text'",
+			"SELECT 10 / n, 'then an error' FROM (VALUES (1::BIGINT), (0)) AS v (n)",
+		} {
+			if got, err := read(query); err == nil {
+				t.Errorf("%v: %s: no error but %v", mode, query, got)
+			}
+		}
+		// The connections are fit for the next.
+		if got, err := read("SELECT 1::BIGINT, 'one'"); err != nil || len(got) != 1 {
+			t.Errorf("%v: after errors: %v, %v", mode, got, err)
+		}
 	}
 }
 

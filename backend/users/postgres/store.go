@@ -155,9 +155,9 @@ func (s *Store) query(ctx context.Context, text string, args ...any) ([]users.Us
 	if err != nil {
 		return nil, pgdb.Explain(ctx, err)
 	}
-	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (u users.User, err error) {
-		err = row.Scan(&u.ID, &u.Name, &u.CreatedAt, &u.UpdatedAt)
-		return u, err
+	var found []users.User
+	err = pgdb.EachRow(rows, func(row *pgdb.Row) {
+		found = append(found, users.User{ID: row.Int(0), Name: string(row.Bytes(1)), CreatedAt: row.Int(2), UpdatedAt: row.Int(3)})
 	})
 	return found, pgdb.Explain(ctx, err)
 }
