@@ -19,7 +19,7 @@ func KeysOf(service string) Keys {
 		find: "SELECT digest, id, created_at FROM " + table + " WHERE key = ? AND created_at > ?",
 		// A key that is forgotten may not be swept yet.
 		keep:  "INSERT OR REPLACE INTO " + table + " (key, digest, id, created_at) VALUES (?, ?, ?, ?)",
-		sweep: "DELETE FROM " + table + " WHERE key IN (SELECT key FROM " + table + " WHERE created_at <= ? ORDER BY created_at LIMIT ?)",
+		sweep: "DELETE FROM " + table + " WHERE key IN (SELECT key FROM " + table + " WHERE created_at <= ? ORDER BY created_at LIMIT +?)",
 	}
 }
 

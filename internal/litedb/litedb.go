@@ -229,6 +229,10 @@ func explain(ctx context.Context, err error) error {
 
 // Rows runs a statement with args, each an int64 or a string, and calls f for
 // every row that it gives.
+//
+// LIMIT wants its argument as +?. Of LIMIT ? alone SQLite takes the value for a
+// hint how to plan, and so prepares the statement anew each time that one is
+// bound, which takes as long as to read a page.
 func Rows(c *sqlite.Conn, text string, args []any, f func(*sqlite.Stmt)) error {
 	stmt, err := c.Prepare(text)
 	if err != nil {

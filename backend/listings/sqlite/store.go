@@ -139,7 +139,7 @@ func (s *Store) List(ctx context.Context, q listings.Query) ([]listings.Listing,
 		l = lookupOf(q, "?", q.UserID)
 	}
 	found, err := s.query(ctx, l.long, q.Limit, "SELECT "+columns+" FROM listings l INDEXED BY "+l.index+`
-		WHERE `+l.where()+" ORDER BY "+l.order("", l.Down)+" LIMIT ? OFFSET ?",
+		WHERE `+l.where()+" ORDER BY "+l.order("", l.Down)+" LIMIT +? OFFSET ?",
 		append(l.args, q.Limit, q.Offset)...)
 	if l.Reversed {
 		slices.Reverse(found)
@@ -153,7 +153,7 @@ func (s *Store) OfUsers(ctx context.Context, userIDs []int64, q listings.Query) 
 	return s.query(ctx, l.long, 0, "SELECT "+columns+` FROM json_each(?) u CROSS JOIN listings l
 		WHERE l.id IN (
 			SELECT id FROM listings INDEXED BY `+l.index+`
-			WHERE `+l.where()+" ORDER BY "+l.order("", l.Down)+` LIMIT ?)
+			WHERE `+l.where()+" ORDER BY "+l.order("", l.Down)+` LIMIT +?)
 		ORDER BY u.key, `+l.order("l.", l.Down != l.Reversed),
 		slices.Concat([]any{litedb.IDs(userIDs)}, l.args, []any{q.Limit})...)
 }
@@ -171,7 +171,7 @@ func (s *Store) Feed(ctx context.Context, after, userID, limit int64) (listings.
 		if after < 0 || newest <= after {
 			return nil
 		}
-		text := "SELECT " + columns + " FROM listings l WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3"
+		text := "SELECT " + columns + " FROM listings l WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT +?3"
 		args := []any{after, newest, limit}
 		if userID != 0 {
 			// In the index of a user, ids rise with created_at. The row before the
@@ -179,7 +179,7 @@ func (s *Store) Feed(ctx context.Context, after, userID, limit int64) (listings.
 			text = "SELECT " + columns + ` FROM listings l INDEXED BY listings_by_user
 				WHERE user_id = ?4 AND id <= ?2 AND (created_at, id) > (
 					coalesce((SELECT created_at FROM listings WHERE id <= ?1 ORDER BY id DESC LIMIT 1), 0), ?1 COLLATE BINARY)
-				ORDER BY created_at, id LIMIT ?3`
+				ORDER BY created_at, id LIMIT +?3`
 			args = append(args, userID)
 		}
 		if err := litedb.Rows(c, text, args, func(row *sqlite.Stmt) {

@@ -8,18 +8,101 @@ import (
 	"time"
 
 	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/listings/listingstest"
 )
 
-// BenchmarkStore is told of in docs/storage.md.
+// BenchmarkStore is told of in docs/storage.md, as is BenchmarkRatios.
 func BenchmarkStore(b *testing.B) {
-	opened, err := Open(b.Context(), filepath.Join(b.TempDir(), "listings.db"))
+	s := openFilled(b, filepath.Join(b.TempDir(), "listings.db"))
+	defer s.Close()
+	showPlans(b, s)
+	listingstest.Bench(b, s)
+}
+
+// BenchmarkRatios compares with the driver alone, which steps through the rows
+// of the same statement and reads their columns. It may choose its number of
+// connections: as many as the store has, or one for each asker.
+func BenchmarkRatios(b *testing.B) {
+	const connections, askers = 4, 16
+	path := filepath.Join(b.TempDir(), "listings.db")
+	s := openFilled(b, path)
+	defer s.Close()
+	before := statements(b, s)
+	if _, err := s.List(b.Context(), listings.Query{Limit: listingstest.RatioSize}); err != nil {
+		b.Fatal(err)
+	}
+	var text string
+	for statement := range statements(b, s) {
+		if !before[statement] {
+			text = statement
+		}
+	}
+	bareBy := func(n int) func(int64, time.Duration) (float64, error) {
+		var conns []*sqlite.Conn
+		for range n {
+			// What the store's readers have set.
+			c, err := sqlite.OpenConn(path, sqlite.OpenReadOnly)
+			if err == nil {
+				b.Cleanup(func() { c.Close() })
+				err = sqlitex.ExecuteTransient(c, "PRAGMA cache_size = -16000", nil)
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+			conns = append(conns, c)
+		}
+		return func(pages int64, span time.Duration) (float64, error) {
+			next := 0
+			return listingstest.Pace(n, pages, span, func() (func(int64) error, error) {
+				c := conns[next]
+				next++
+				return func(page int64) error { return askBare(c, text, page) }, nil
+			})
+		}
+	}
+	few, many := bareBy(connections), bareBy(askers)
+	listingstest.Ratios(b, s, askers, func(pages int64, span time.Duration) (float64, error) {
+		perSecond, err := few(pages, span)
+		if err != nil {
+			return 0, err
+		}
+		other, err := many(pages, span)
+		b.Logf("bare with %d connections %.0f, with %d %.0f", connections, perSecond, askers, other)
+		return max(perSecond, other), err
+	})
+}
+
+func askBare(c *sqlite.Conn, text string, page int64) error {
+	stmt := c.Prep(text)
+	defer stmt.Reset()
+	stmt.BindInt64(1, listingstest.RatioSize)
+	stmt.BindInt64(2, listingstest.RatioSize*(page-1))
+	for rows := 0; ; rows++ {
+		if more, err := stmt.Step(); err != nil {
+			return err
+		} else if !more && rows != listingstest.RatioSize {
+			return fmt.Errorf("%d rows", rows)
+		} else if !more {
+			return nil
+		}
+		for column := range stmt.ColumnCount() {
+			if column == 2 {
+				_ = stmt.ColumnText(column)
+			} else {
+				_ = stmt.ColumnInt64(column)
+			}
+		}
+	}
+}
+
+func openFilled(b *testing.B, path string) *Store {
+	opened, err := Open(b.Context(), path)
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer opened.Close()
 	s := opened.(*Store)
 	start := time.Now()
 	// In one transaction, but with all indexes there, so that their pages are
@@ -46,8 +129,7 @@ func BenchmarkStore(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Logf("filled in %.0f s", time.Since(start).Seconds())
-	showPlans(b, s)
-	listingstest.Bench(b, s)
+	return s
 }
 
 // showPlans prints how SQLite runs the questions, with -v.

@@ -132,7 +132,7 @@ func (s *Store) Get(ctx context.Context, id int64) (users.User, error) {
 // List is part of users.Store.
 func (s *Store) List(ctx context.Context, q users.Query) ([]users.User, error) {
 	return s.query(ctx, q.Limit, q.Offset, "SELECT "+columns+` FROM users u
-		ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?`, q.Limit, q.Offset)
+		ORDER BY created_at DESC, id DESC LIMIT +? OFFSET ?`, q.Limit, q.Offset)
 }
 
 // Batch is part of users.Store.

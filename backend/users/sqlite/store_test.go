@@ -84,6 +84,9 @@ func TestPlans(t *testing.T) {
 					continue
 				}
 				checked++
+				if strings.Contains(text, "LIMIT ?") {
+					t.Errorf("LIMIT without a plus, see litedb.Rows:\n%s", text)
+				}
 				for _, step := range plan(t, s, text) {
 					if step == call.allowed || strings.Contains(step, "VIRTUAL TABLE") { // that is the ids asked for
 						continue
