@@ -3,6 +3,11 @@ package postgres
 import (
 	"fmt"
 	"iter"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,16 +19,53 @@ import (
 	"github.com/veranda-go/veranda/internal/need"
 )
 
-// BenchmarkStore is told of in docs/storage.md.
+// BenchmarkStore is told of in docs/storage.md, as is BenchmarkRatios.
 func BenchmarkStore(b *testing.B) {
-	s := openFilled(b)
+	s := openFilled(b, need.Postgres(b))
 	defer s.Close()
 	showPlans(b, s)
 	listingstest.Bench(b, s)
 }
 
-func openFilled(b *testing.B) *Store {
-	opened, err := Open(b.Context(), need.Postgres(b))
+// BenchmarkRatios compares with pgbench, which has the same statement, prepared,
+// and as many connections as the store.
+func BenchmarkRatios(b *testing.B) {
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/pgbench")
+	if path, err := exec.LookPath("pgbench"); err == nil {
+		found = append(found, path)
+	}
+	if len(found) == 0 {
+		b.Skip("no pgbench")
+	}
+	url := need.Postgres(b)
+	s := openFilled(b, url)
+	defer s.Close()
+	connections := int(s.pool.Config().MaxConns)
+	listingstest.Ratios(b, s, connections, func(pages int64, span time.Duration) (float64, error) {
+		q := listings.Query{Limit: listingstest.RatioSize}
+		if pages > 1 {
+			q.Offset = 1
+		}
+		l := lookupOf(q)
+		text := strings.NewReplacer("$1", ":limit", "$2", ":offset", "\n", " ").Replace(l.text(q))
+		script := filepath.Join(b.TempDir(), "script")
+		if err := os.WriteFile(script, fmt.Appendf(nil, "\\set limit %d\n\\set offset %[1]d * (random(1, %d) - 1)\n%s;\n",
+			listingstest.RatioSize, pages, text), 0o600); err != nil {
+			return 0, err
+		}
+		out, err := exec.CommandContext(b.Context(), found[len(found)-1], "-n", "-M", "prepared", "-c", strconv.Itoa(connections),
+			"-j", strconv.Itoa(runtime.GOMAXPROCS(0)), "-T", strconv.Itoa(int(span.Seconds())), "-f", script, url).CombinedOutput()
+		if err != nil {
+			return 0, fmt.Errorf("%w: %s", err, out)
+		}
+		_, rest, _ := strings.Cut(string(out), "tps = ")
+		number, _, _ := strings.Cut(rest, " ")
+		return strconv.ParseFloat(number, 64)
+	})
+}
+
+func openFilled(b *testing.B, url string) *Store {
+	opened, err := Open(b.Context(), url)
 	if err != nil {
 		b.Fatal(err)
 	}

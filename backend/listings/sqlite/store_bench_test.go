@@ -47,7 +47,7 @@ func BenchmarkRatios(b *testing.B) {
 			c, err := sqlite.OpenConn(path, sqlite.OpenReadOnly)
 			if err == nil {
 				b.Cleanup(func() { c.Close() })
-				err = sqlitex.ExecuteTransient(c, "PRAGMA cache_size = -16000", nil)
+				err = sqlitex.ExecuteTransient(c, "PRAGMA cache_size = -8000", nil)
 			}
 			if err != nil {
 				b.Fatal(err)
