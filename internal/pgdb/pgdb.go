@@ -28,7 +28,7 @@ var ErrClosed = fault.New(fault.Unavailable, "database is closed")
 // Open connects to the database at url and brings the schema of service up to
 // date. A database that does not answer yet is tried until ctx ends. It is
 // safe when several processes do so at once.
-func Open(ctx context.Context, url, service string, migrations fs.FS) (*pgxpool.Pool, error) {
+func Open(ctx context.Context, url, service string, migrations fs.FS) (*DB, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, errors.New("cannot read the database URL") // the cause may quote the password
@@ -47,7 +47,8 @@ func Open(ctx context.Context, url, service string, migrations fs.FS) (*pgxpool.
 	for {
 		err := upgrade(ctx, pool, service, all)
 		if err == nil {
-			return pool, nil
+			mode := config.ConnConfig.DefaultQueryExecMode
+			return &DB{pool, mode == pgx.QueryExecModeCacheStatement}, nil
 		}
 		if !worthAnotherTry(err) || !sleep(ctx, 200*time.Millisecond) {
 			pool.Close()
@@ -157,12 +158,12 @@ const createTimeout = 15 * time.Second
 // Create runs insert in a transaction that holds the only row of table
 // service_last, from which it takes the ids of n rows and their time: the
 // first id of an unbroken run, and created, which never falls.
-func Create(pool *pgxpool.Pool, service string, n int, now time.Time,
+func Create(db *DB, service string, n int, now time.Time,
 	insert func(ctx context.Context, tx pgx.Tx, firstID, created int64) error,
 ) error {
 	ctx, cancel := context.WithTimeout(context.Background(), createTimeout)
 	defer cancel()
-	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 		var last, created int64
 		err := tx.QueryRow(ctx, "UPDATE "+service+"_last SET id = id + $1, created_at = greatest(created_at, $2) WHERE one = 1 RETURNING id, created_at",
 			n, now.UnixMicro()).Scan(&last, &created)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ const createThings = `CREATE TABLE things (n BIGINT); -- two statements in one f
 	CREATE TABLE things_last (one BIGINT PRIMARY KEY, id BIGINT NOT NULL, created_at BIGINT NOT NULL);
 	INSERT INTO things_last VALUES (1, 0, 0);`
 
-func open(t *testing.T, server string, texts ...string) *pgxpool.Pool {
+func open(t *testing.T, server string, texts ...string) *DB {
 	t.Helper()
 	pool, err := Open(t.Context(), server, "things", schema(texts...))
 	if err != nil {
@@ -43,7 +44,7 @@ func open(t *testing.T, server string, texts ...string) *pgxpool.Pool {
 }
 
 // number runs a query whose answer is one number.
-func number(t *testing.T, pool *pgxpool.Pool, query string) (n int64) {
+func number(t *testing.T, pool *DB, query string) (n int64) {
 	t.Helper()
 	if err := pool.QueryRow(t.Context(), query).Scan(&n); err != nil {
 		t.Fatalf("%s: %v", query, err)
@@ -172,7 +173,7 @@ func TestOpenWaits(t *testing.T) {
 func TestCreate(t *testing.T) {
 	t.Parallel()
 	server := need.Postgres(t)
-	pools := []*pgxpool.Pool{open(t, server, createThings), open(t, server, createThings)}
+	pools := []*DB{open(t, server, createThings), open(t, server, createThings)}
 	broken := errors.New("broken")
 	var (
 		mu      sync.Mutex
@@ -213,42 +214,86 @@ func TestCreate(t *testing.T) {
 	}
 }
 
-// TestEachRow reads numbers in both formats that PostgreSQL has for them.
-func TestEachRow(t *testing.T) {
+// TestRead runs in all modes of pgx that a URL may ask for: numbers come in
+// either of PostgreSQL's formats.
+func TestRead(t *testing.T) {
 	t.Parallel()
-	pool := open(t, need.Postgres(t), createThings)
-	for _, mode := range []pgx.QueryExecMode{
-		pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec,
-		pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,
-	} {
-		read := func(query string) (got []string, err error) {
-			rows, err := pool.Query(t.Context(), query, mode)
-			if err != nil {
-				return nil, err
-			}
-			err = EachRow(rows, func(row *Row) { got = append(got, fmt.Sprint(row.Int(0), " ", string(row.Bytes(1)))) })
+	server := need.Postgres(t)
+	for _, mode := range []string{"", "cache_describe", "describe_exec", "exec", "simple_protocol"} {
+		address, err := url.Parse(server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := address.Query()
+		asked.Set("pool_max_conns", "1")
+		if mode != "" {
+			asked.Set("default_query_exec_mode", mode)
+		}
+		address.RawQuery = asked.Encode()
+		db := open(t, address.String(), createThings)
+		read := func(ctx context.Context, query string, args ...any) (got []string, err error) {
+			err = db.Read(ctx, query, args, func(row *Row) { got = append(got, fmt.Sprint(row.Int(0), " ", string(row.Bytes(1)))) })
 			return got, err
 		}
-		for query, want := range map[string]string{
-			"SELECT 1::BIGINT, 'one' WHERE false":                                         "[]",
-			"SELECT n, 'name' FROM (VALUES (-1::BIGINT), (9223372036854775807)) AS v (n)": "[-1 name 9223372036854775807 name]",
+		for _, test := range []struct {
+			query string
+			args  []any
+			want  string
+		}{
+			{"SELECT 1::BIGINT, 'one' WHERE false", nil, "[]"},
+			{"SELECT n, 'name' FROM (VALUES (-1::BIGINT), (9223372036854775807)) AS v (n)", nil, "[-1 name 9223372036854775807 name]"},
+			{"SELECT $1::BIGINT, $2::TEXT LIMIT $3", []any{int64(-7), "é'", int64(1)}, "[-7 é']"},
+			{"SELECT $1::BIGINT, ''", []any{int64(math.MinInt64)}, "[-9223372036854775808 ]"},
+			{"SELECT n, 'any' FROM (VALUES (1::BIGINT), (2)) AS v (n) WHERE n = ANY($1)", []any{[]int64{2, 3}}, "[2 any]"},
+			{"SELECT $1::INTEGER::BIGINT, 'four bytes'", []any{int64(5)}, "[5 four bytes]"},
 		} {
-			if got, err := read(query); err != nil || fmt.Sprint(got) != want {
-				t.Errorf("%v: %s: %v, %v, want %s", mode, query, got, err, want)
+			if got, err := read(t.Context(), test.query, test.args...); err != nil || fmt.Sprint(got) != test.want {
+				t.Errorf("%q: %s: %v, %v, want %s", mode, test.query, got, err, test.want)
 			}
+		}
+		cancelled, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		_, err = read(cancelled, "SELECT 1::BIGINT, pg_sleep(60)::TEXT")
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%q: a query that is cancelled: %v", mode, err)
 		}
 		for _, query := range []string{
 			"SELECT NULL::BIGINT, 'null'",
 			"SELECT 'x', 'text'",
 			"SELECT 10 / n, 'then an error' FROM (VALUES (1::BIGINT), (0)) AS v (n)",
+			"SELECT 1::BIGINT, 'one', $1::BIGINT", // no arg
+			"no SQL",
 		} {
-			if got, err := read(query); err == nil {
-				t.Errorf("%v: %s: no error but %v", mode, query, got)
+			if got, err := read(t.Context(), query); err == nil {
+				t.Errorf("%q: %s: no error but %v", mode, query, got)
+			}
+			// The connection, which is the only one, is fit for the next.
+			if got, err := read(t.Context(), "SELECT 1::BIGINT, 'one'"); err != nil || len(got) != 1 {
+				t.Errorf("%q: after %s: %v, %v", mode, query, got, err)
 			}
 		}
-		// The connections are fit for the next.
-		if got, err := read("SELECT 1::BIGINT, 'one'"); err != nil || len(got) != 1 {
-			t.Errorf("%v: after errors: %v, %v", mode, got, err)
+	}
+}
+
+// TestReadAfterChange has a statement prepared before its table changes.
+func TestReadAfterChange(t *testing.T) {
+	t.Parallel()
+	db := open(t, need.Postgres(t)+"&pool_max_conns=1", createThings+"INSERT INTO things VALUES (7);")
+	read := func() (n int64, err error) {
+		err = db.Read(t.Context(), "SELECT * FROM things", nil, func(row *Row) { n = row.Int(0) })
+		return n, err
+	}
+	for _, change := range []string{
+		"SELECT",
+		"ALTER TABLE things ADD COLUMN more BIGINT",
+		"DEALLOCATE ALL",
+	} {
+		if _, err := db.Exec(t.Context(), change, pgx.QueryExecModeSimpleProtocol); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = read() // this one may fail
+		if n, err := read(); err != nil || n != 7 {
+			t.Errorf("after %s: %d, %v", change, n, err)
 		}
 	}
 }

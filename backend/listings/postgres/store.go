@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/internal/groupcommit"
@@ -23,7 +22,7 @@ var migrations embed.FS
 
 // Store is an open database. Make it with Open.
 type Store struct {
-	pool    *pgxpool.Pool
+	db      *pgdb.DB
 	creates *groupcommit.Group[creation, outcome]
 	now     func() time.Time
 }
@@ -32,11 +31,11 @@ var _ listings.Store = (*Store)(nil)
 
 // Open connects to the database at url, postgres://….
 func Open(ctx context.Context, url string) (listings.Store, error) {
-	pool, err := pgdb.Open(ctx, url, "listings", migrations)
+	db, err := pgdb.Open(ctx, url, "listings", migrations)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{pool: pool, now: time.Now}
+	s := &Store{db: db, now: time.Now}
 	s.creates = groupcommit.New(s.insert)
 	return s, nil
 }
@@ -79,7 +78,7 @@ func (s *Store) insert(creations []creation) ([]outcome, error) {
 		}
 	}
 	// Ids are taken for all. Those of replays are left out: a gap does no harm.
-	err := pgdb.Create(s.pool, "listings", len(creations), s.now(), func(ctx context.Context, tx pgx.Tx, firstID, now int64) error {
+	err := pgdb.Create(s.db, "listings", len(creations), s.now(), func(ctx context.Context, tx pgx.Tx, firstID, now int64) error {
 		known, err := pgdb.FindKeys(ctx, tx, "listings", asked, now)
 		if err != nil {
 			return err
@@ -165,8 +164,8 @@ func (s *Store) OfUsers(ctx context.Context, userIDs []int64, q listings.Query) 
 		args[0] = id
 		batch.Queue(text, args...).Query(func(rows pgx.Rows) error {
 			before := len(found)
-			var err error
-			if found, err = collect(found, rows); l.Reversed {
+			err := pgdb.EachRow(rows, func(row *pgdb.Row) { found = append(found, scan(row)) })
+			if l.Reversed {
 				slices.Reverse(found[before:])
 			}
 			return err
@@ -175,7 +174,7 @@ func (s *Store) OfUsers(ctx context.Context, userIDs []int64, q listings.Query) 
 	batch.Queue("COMMIT")
 	// Close reads the answers. After an error the pool drops the connection,
 	// whose transaction is still open.
-	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
+	if err := s.db.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, pgdb.Explain(ctx, err)
 	}
 	return found, nil
@@ -185,7 +184,7 @@ func (s *Store) OfUsers(ctx context.Context, userIDs []int64, q listings.Query) 
 // that come meanwhile have higher ids and are left for the next time.
 func (s *Store) Feed(ctx context.Context, after, userID, limit int64) (listings.Feed, error) {
 	var newest int64
-	if err := s.pool.QueryRow(ctx, "SELECT coalesce(max(id), 0) FROM listings").Scan(&newest); err != nil {
+	if err := s.db.QueryRow(ctx, "SELECT coalesce(max(id), 0) FROM listings").Scan(&newest); err != nil {
 		return listings.Feed{}, pgdb.Explain(ctx, err)
 	}
 	feed := listings.Feed{LastID: max(after, newest)}
@@ -217,36 +216,29 @@ func (s *Store) Feed(ctx context.Context, after, userID, limit int64) (listings.
 func (s *Store) Changed() <-chan struct{} { return s.creates.Changed() }
 
 // Ping is part of listings.Store.
-func (s *Store) Ping(ctx context.Context) error { return pgdb.Explain(ctx, s.pool.Ping(ctx)) }
+func (s *Store) Ping(ctx context.Context) error { return pgdb.Explain(ctx, s.db.Ping(ctx)) }
 
 // Close is part of listings.Store.
 func (s *Store) Close() error {
 	s.creates.Close()
-	s.pool.Close()
+	s.db.Close()
 	return nil
 }
 
 // query runs text with args. expect is the number of rows to make room for.
 func (s *Store) query(ctx context.Context, expect int64, text string, args ...any) ([]listings.Listing, error) {
-	rows, err := s.pool.Query(ctx, text, args...)
-	if err != nil {
-		return nil, pgdb.Explain(ctx, err)
-	}
-	found, err := collect(make([]listings.Listing, 0, min(expect, 1000)), rows)
-	return found, pgdb.Explain(ctx, err)
+	found := make([]listings.Listing, 0, min(expect, 1000))
+	err := s.db.Read(ctx, text, args, func(row *pgdb.Row) { found = append(found, scan(row)) })
+	return found, err
 }
 
-// collect appends rows to found.
-func collect(found []listings.Listing, rows pgx.Rows) ([]listings.Listing, error) {
-	err := pgdb.EachRow(rows, func(row *pgdb.Row) {
-		found = append(found, listings.Listing{
-			ID:        row.Int(0),
-			UserID:    row.Int(1),
-			Type:      listings.TypeOf(row.Bytes(2)),
-			Price:     row.Int(3),
-			CreatedAt: row.Int(4),
-			UpdatedAt: row.Int(5),
-		})
-	})
-	return found, err
+func scan(row *pgdb.Row) listings.Listing {
+	return listings.Listing{
+		ID:        row.Int(0),
+		UserID:    row.Int(1),
+		Type:      listings.TypeOf(row.Bytes(2)),
+		Price:     row.Int(3),
+		CreatedAt: row.Int(4),
+		UpdatedAt: row.Int(5),
+	}
 }

@@ -40,7 +40,7 @@ func BenchmarkRatios(b *testing.B) {
 	url := need.Postgres(b)
 	s := openFilled(b, url)
 	defer s.Close()
-	connections := int(s.pool.Config().MaxConns)
+	connections := int(s.db.Config().MaxConns)
 	listingstest.Ratios(b, s, connections, func(pages int64, span time.Duration) (float64, error) {
 		q := listings.Query{Limit: listingstest.RatioSize}
 		if pages > 1 {
@@ -74,7 +74,7 @@ func openFilled(b *testing.B, url string) *Store {
 	next, stop := iter.Pull(listingstest.BenchFill())
 	defer stop()
 	var last listings.Listing
-	_, err = s.pool.CopyFrom(b.Context(), pgx.Identifier{"listings"},
+	_, err = s.db.CopyFrom(b.Context(), pgx.Identifier{"listings"},
 		[]string{"id", "user_id", "listing_type", "price", "created_at", "updated_at"},
 		pgx.CopyFromFunc(func() ([]any, error) {
 			l, ok := next()
@@ -88,11 +88,11 @@ func openFilled(b *testing.B, url string) *Store {
 		b.Fatal(err)
 	}
 	for _, text := range []string{"VACUUM ANALYZE listings", "CHECKPOINT"} {
-		if _, err := s.pool.Exec(b.Context(), text); err != nil {
+		if _, err := s.db.Exec(b.Context(), text); err != nil {
 			b.Fatal(err)
 		}
 	}
-	if _, err := s.pool.Exec(b.Context(), "UPDATE listings_last SET id = $1, created_at = $2", last.ID, last.CreatedAt); err != nil {
+	if _, err := s.db.Exec(b.Context(), "UPDATE listings_last SET id = $1, created_at = $2", last.ID, last.CreatedAt); err != nil {
 		b.Fatal(err)
 	}
 	b.Logf("filled in %.0f s", time.Since(start).Seconds())
@@ -105,7 +105,7 @@ func showPlans(b *testing.B, s *Store) {
 	if !testing.Verbose() {
 		return
 	}
-	conn, err := s.pool.Acquire(b.Context())
+	conn, err := s.db.Acquire(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/veranda-go/veranda/backend/users"
 	"github.com/veranda-go/veranda/internal/groupcommit"
@@ -21,7 +20,7 @@ var migrations embed.FS
 
 // Store is an open database. Make it with Open.
 type Store struct {
-	pool    *pgxpool.Pool
+	db      *pgdb.DB
 	creates *groupcommit.Group[creation, outcome]
 	now     func() time.Time
 }
@@ -30,11 +29,11 @@ var _ users.Store = (*Store)(nil)
 
 // Open connects to the database at url, postgres://….
 func Open(ctx context.Context, url string) (users.Store, error) {
-	pool, err := pgdb.Open(ctx, url, "users", migrations)
+	db, err := pgdb.Open(ctx, url, "users", migrations)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{pool: pool, now: time.Now}
+	s := &Store{db: db, now: time.Now}
 	s.creates = groupcommit.New(s.insert)
 	return s, nil
 }
@@ -77,7 +76,7 @@ func (s *Store) insert(creations []creation) ([]outcome, error) {
 		}
 	}
 	// Ids are taken for all. Those of replays are left out: a gap does no harm.
-	err := pgdb.Create(s.pool, "users", len(creations), s.now(), func(ctx context.Context, tx pgx.Tx, firstID, now int64) error {
+	err := pgdb.Create(s.db, "users", len(creations), s.now(), func(ctx context.Context, tx pgx.Tx, firstID, now int64) error {
 		known, err := pgdb.FindKeys(ctx, tx, "users", asked, now)
 		if err != nil {
 			return err
@@ -141,23 +140,19 @@ func (s *Store) Batch(ctx context.Context, ids []int64) ([]users.User, error) {
 }
 
 // Ping is part of users.Store.
-func (s *Store) Ping(ctx context.Context) error { return pgdb.Explain(ctx, s.pool.Ping(ctx)) }
+func (s *Store) Ping(ctx context.Context) error { return pgdb.Explain(ctx, s.db.Ping(ctx)) }
 
 // Close is part of users.Store.
 func (s *Store) Close() error {
 	s.creates.Close()
-	s.pool.Close()
+	s.db.Close()
 	return nil
 }
 
 func (s *Store) query(ctx context.Context, text string, args ...any) ([]users.User, error) {
-	rows, err := s.pool.Query(ctx, text, args...)
-	if err != nil {
-		return nil, pgdb.Explain(ctx, err)
-	}
 	var found []users.User
-	err = pgdb.EachRow(rows, func(row *pgdb.Row) {
+	err := s.db.Read(ctx, text, args, func(row *pgdb.Row) {
 		found = append(found, users.User{ID: row.Int(0), Name: string(row.Bytes(1)), CreatedAt: row.Int(2), UpdatedAt: row.Int(3)})
 	})
-	return found, pgdb.Explain(ctx, err)
+	return found, err
 }
