@@ -3,6 +3,7 @@ package sqlite
 import (
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,8 @@ func BenchmarkStore(b *testing.B) {
 // of the same statement and reads their columns. It may choose its number of
 // connections: as many as the store has, or one for each asker.
 func BenchmarkRatios(b *testing.B) {
-	const connections, askers = 4, 16
+	const askers = 16
+	connections := max(4, 2*runtime.GOMAXPROCS(0))
 	path := filepath.Join(b.TempDir(), "listings.db")
 	s := openFilled(b, path)
 	defer s.Close()
