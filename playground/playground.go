@@ -60,15 +60,17 @@ var startPage = template.Must(template.New("start").Parse(startSource))
 // /playground/licenses.txt. It looks at the whole path, so mount it without
 // stripping the prefix.
 func Handler() http.Handler {
-	page := mustRead("dist/index.html")
-	licenses := mustRead("dist/licenses.txt.gz")
-	assets := map[string][]byte{}
+	page, err := dist.ReadFile("dist/index.html")
+	if err != nil {
+		panic(err)
+	}
 	names, err := fs.Glob(dist, "dist/assets/*.gz")
 	if err != nil {
 		panic(err)
 	}
+	assets := map[string]string{} // their names in dist, by path
 	for _, name := range names {
-		assets[assetPrefix+strings.TrimSuffix(path.Base(name), ".gz")] = mustRead(name)
+		assets[assetPrefix+strings.TrimSuffix(path.Base(name), ".gz")] = name
 	}
 
 	return guard(playgroundPolicy, func(w http.ResponseWriter, r *http.Request) {
@@ -79,7 +81,7 @@ func Handler() http.Handler {
 		case "/playground/licenses.txt":
 			w.Header().Set("Cache-Control", "no-cache")
 			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-			sendGzip(w, r, licenses)
+			sendGzip(w, r, "dist/licenses.txt.gz")
 			return
 		}
 		asset, ok := assets[r.URL.Path]
@@ -150,22 +152,31 @@ func sendPage(w http.ResponseWriter, r *http.Request, body []byte) {
 	w.Write(body)
 }
 
-// sendGzip sends what is embedded as it is. The rare client that does not take
+// sendGzip sends an embedded file as it is. The rare client that does not take
 // gzip pays for the unpacking: a second, plain copy of every asset would make the
-// program more than 6 MB larger for everybody.
-func sendGzip(w http.ResponseWriter, r *http.Request, packed []byte) {
+// program more than 6 MB larger for everybody. Nor is there one in memory.
+func sendGzip(w http.ResponseWriter, r *http.Request, name string) {
+	packed, err := dist.Open(name)
+	if err != nil {
+		panic(err)
+	}
+	defer packed.Close()
 	h := w.Header()
 	h.Set("Vary", "Accept-Encoding")
 	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
+		info, err := packed.Stat()
+		if err != nil {
+			panic(err)
+		}
 		h.Set("Content-Encoding", "gzip")
-		h.Set("Content-Length", strconv.Itoa(len(packed)))
-		w.Write(packed)
+		h.Set("Content-Length", strconv.FormatInt(info.Size(), 10))
+		io.Copy(w, packed)
 		return
 	}
 	if r.Method == http.MethodHead {
 		return
 	}
-	plain, err := gzip.NewReader(bytes.NewReader(packed))
+	plain, err := gzip.NewReader(packed)
 	if err != nil {
 		sendError(w, http.StatusInternalServerError, "internal error")
 		return
@@ -231,12 +242,4 @@ func styleHash(page string) string {
 	style, _, _ := strings.Cut(rest, "</style>")
 	sum := sha256.Sum256([]byte(style))
 	return base64.StdEncoding.EncodeToString(sum[:])
-}
-
-func mustRead(name string) []byte {
-	content, err := dist.ReadFile(name)
-	if err != nil {
-		panic(err)
-	}
-	return content
 }

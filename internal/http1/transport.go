@@ -31,7 +31,7 @@ const (
 	maxIdleTime = 4 * time.Second
 	// answerBuffer is the size of what an answer is read through. A head that
 	// does not fit is read all the same, but more slowly.
-	answerBuffer = 16 << 10
+	answerBuffer = 8 << 10
 )
 
 // Transport is an http.RoundTripper for a few hosts that are asked often. A
