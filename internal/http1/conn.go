@@ -53,7 +53,6 @@ type conn struct {
 func (c *conn) serve() {
 	defer c.server.forget(c)
 	defer c.cancel()
-	// A new connection waits without a buffer: many come early and ask late.
 	c.buf = make([]byte, bufferBytes)
 	for {
 		req, size := c.read()

@@ -63,8 +63,12 @@ func (c *conn) parse(b []byte) (*http.Request, int, verdict) {
 	return r.WithContext(c.ctx), size, plain
 }
 
-// couldBePlain is false for what need not be waited for.
+// couldBePlain is false for what need not be waited for: another method, or
+// lines that end in LF alone.
 func couldBePlain(b []byte) bool {
+	if end := bytes.IndexByte(b, '\n'); end >= 0 && (end == 0 || b[end-1] != '\r') {
+		return false
+	}
 	for _, method := range []string{"GET /", "POST /", "HEAD /"} {
 		n := min(len(b), len(method))
 		if string(b[:n]) == method[:n] {
