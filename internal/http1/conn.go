@@ -130,9 +130,8 @@ func (c *conn) answer(req *http.Request) (more bool) {
 	c.mu.Unlock()
 	w := &c.resp
 	w.reset(c, req)
-	ok := c.handle(w, req)
-	gone := c.unwatch()
-	return w.finish(ok) && !gone
+	more = w.finish(c.handle(w, req))
+	return !c.unwatch() && more
 }
 
 // handle is false when the handler has panicked. What it has not sent yet is

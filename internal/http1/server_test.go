@@ -278,6 +278,26 @@ func TestSlowRequest(t *testing.T) {
 	}
 }
 
+// TestNobodyReads ends the connection of a client that asks and asks and takes
+// no answer, each of which is small.
+func TestNobodyReads(t *testing.T) {
+	t.Parallel()
+	h := quiet(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 32<<10)) })
+	h.WriteTimeout, h.IdleTimeout = 2*tick, time.Hour
+	s := NewServer(h)
+	nc, _ := dial(t, listening(t, s))
+	for range 10_000 { // until it is cut off, or the deadline of dial passes
+		if _, err := io.WriteString(nc, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+			break
+		}
+	}
+	for deadline := time.Now().Add(20 * time.Second); s.count() > 0; time.Sleep(tick) {
+		if time.Now().After(deadline) {
+			t.Fatal("the connection is still there")
+		}
+	}
+}
+
 // TestClientGoes ends the context of the request that is being answered.
 func TestClientGoes(t *testing.T) {
 	t.Parallel()
