@@ -20,7 +20,7 @@ const (
 	maxRequestBytes = 160 << 10
 	// partWait is how long the rest of a request may take to come. Then it is
 	// net/http's, with its limits for slow clients.
-	partWait = time.Second
+	partWait = 250 * time.Millisecond
 	// watchAfter is how many ticks a request is served before its client is
 	// watched for going away.
 	watchAfter = 1

@@ -43,7 +43,7 @@ type Server struct {
 	mu       sync.Mutex
 	listener net.Listener
 	conns    map[*conn]struct{}
-	stopped  chan struct{} // closed by Shutdown and Close
+	sweeper  *time.Timer // calls sweep while there are connections
 	stopping atomic.Bool
 	open     sync.WaitGroup // connections that are served here
 }
@@ -53,9 +53,10 @@ type Server struct {
 // MaxHeaderBytes and ErrorLog. h itself serves what is not plain, under all of its limits. It
 // must not be started or stopped by anybody else.
 func NewServer(h *http.Server) *Server {
-	s := &Server{http: h, conns: map[*conn]struct{}{}, stopped: make(chan struct{})}
+	s := &Server{http: h, conns: map[*conn]struct{}{}}
 	s.others = &handover{conns: make(chan net.Conn), closed: make(chan struct{})}
-	s.setDate(time.Now())
+	s.sweeper = time.AfterFunc(time.Hour, s.sweep)
+	s.sweeper.Stop()
 	return s
 }
 
@@ -66,7 +67,6 @@ func (s *Server) Serve(l net.Listener) error {
 	s.listener = l
 	s.mu.Unlock()
 	s.others.addr = l.Addr()
-	go s.sweep()
 	go func() { _ = s.http.Serve(s.others) }() // it ends with Shutdown or Close, and not before
 	var pause time.Duration
 	for {
@@ -102,6 +102,10 @@ func (s *Server) begin(nc net.Conn) {
 	}
 	s.conns[c] = struct{}{}
 	s.open.Add(1)
+	if len(s.conns) == 1 {
+		s.setDate()
+		s.sweeper.Reset(tick)
+	}
 	go c.serve()
 }
 
@@ -115,22 +119,17 @@ func (s *Server) forget(c *conn) {
 
 // sweep looks after all connections, in place of timers for each request.
 func (s *Server) sweep() {
-	clock := time.NewTicker(tick)
-	defer clock.Stop()
-	for {
-		select {
-		case <-s.stopped:
-			return
-		case now := <-clock.C:
-			s.setDate(now)
-			s.now.Add(1)
-			s.mu.Lock()
-			for c := range s.conns {
-				c.look()
-			}
-			s.mu.Unlock()
-		}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.conns) == 0 {
+		return
 	}
+	s.setDate()
+	s.now.Add(1)
+	for c := range s.conns {
+		c.look()
+	}
+	s.sweeper.Reset(tick)
 }
 
 // maxHead is the longest head of a request that is served here, in bytes.
@@ -141,8 +140,8 @@ func (s *Server) maxHead() int {
 	return http.DefaultMaxHeaderBytes
 }
 
-func (s *Server) setDate(now time.Time) {
-	date := now.UTC().Format(http.TimeFormat)
+func (s *Server) setDate() {
+	date := time.Now().UTC().Format(http.TimeFormat)
 	if old := s.date.Load(); old == nil || *old != date {
 		s.date.Store(&date)
 	}
@@ -183,11 +182,8 @@ func (s *Server) Close() error {
 func (s *Server) stop(end func(*conn)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.stopping.Swap(true) {
-		close(s.stopped)
-		if s.listener != nil {
-			s.listener.Close()
-		}
+	if !s.stopping.Swap(true) && s.listener != nil {
+		s.listener.Close()
 	}
 	for c := range s.conns {
 		c.mu.Lock()
