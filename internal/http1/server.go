@@ -248,3 +248,12 @@ func (c *begunConn) Read(b []byte) (int, error) {
 	}
 	return c.Conn.Read(b)
 }
+
+// CloseWrite is for net/http, which so ends a connection whose request it did
+// not read to the end: a mere Close could destroy the answer on its way.
+func (c *begunConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
