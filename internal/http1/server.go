@@ -243,7 +243,9 @@ type begunConn struct {
 func (c *begunConn) Read(b []byte) (int, error) {
 	if len(c.read) > 0 {
 		n := copy(b, c.read)
-		c.read = c.read[n:]
+		if c.read = c.read[n:]; len(c.read) == 0 {
+			c.read = nil // it may be long, and the connection may stay
+		}
 		return n, nil
 	}
 	return c.Conn.Read(b)

@@ -1,15 +1,17 @@
 package wire
 
 import (
+	"strings"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Scan reads JSON that is written just as our own services write it: members
-// in their order, no white space. That takes a tenth of the time of reading
-// JSON as such, and rows of backends come by the hundred. Whatever is not so
-// ends the scan, and is then read as JSON (see Scanned).
+// Scan reads JSON whose members come in the documented order, as they do from
+// our own services and from most that others write. That takes a tenth of the
+// time of reading JSON as such, less where there is white space in it, and rows
+// of backends come by the hundred. Whatever is not so ends the scan, and is then
+// read as JSON (see Scanned).
 type Scan struct {
 	rest   string
 	failed bool
@@ -21,24 +23,47 @@ type Scanned interface {
 	ScanJSON(s *Scan) bool
 }
 
-// Skip passes text, which has to follow.
+// Skip passes text, which has to follow, with or without white space around
+// its tokens.
 func (s *Scan) Skip(text string) {
 	if s.failed || !s.Try(text) {
 		s.failed = true
 	}
 }
 
-// Try passes text if it follows.
+// Try passes text if it follows, as Skip does.
 func (s *Scan) Try(text string) bool {
-	if len(s.rest) < len(text) || s.rest[:len(text)] != text {
-		return false
+	if strings.HasPrefix(s.rest, text) {
+		s.rest = s.rest[len(text):]
+		return true
 	}
-	s.rest = s.rest[len(text):]
+	rest, quoted, word := s.rest, false, false
+	for i := range len(text) {
+		letter := text[i] >= 'a' && text[i] <= 'z'
+		if !quoted && !(word && letter) {
+			rest = trimSpace(rest)
+		}
+		if rest == "" || rest[0] != text[i] {
+			return false
+		}
+		rest, word = rest[1:], letter
+		quoted = quoted != (text[i] == '"')
+	}
+	s.rest = rest
 	return true
+}
+
+// trimSpace cuts JSON's white space (RFC 8259, 2) off the start.
+func trimSpace(text string) string {
+	for text != "" && (text[0] == ' ' || text[0] == '\n' || text[0] == '\t' || text[0] == '\r') {
+		text = text[1:]
+	}
+	return text
 }
 
 // Int reads a whole number of at most 18 digits without a sign.
 func (s *Scan) Int() (n int64) {
+	s.rest = trimSpace(s.rest)
 	i := 0
 	for ; i < len(s.rest) && i < 19; i++ {
 		c := s.rest[i] - '0'
@@ -57,6 +82,7 @@ func (s *Scan) Int() (n int64) {
 // Text reads a string, most often as a part of the whole text: who keeps it for
 // long clones it.
 func (s *Scan) Text() string {
+	s.rest = trimSpace(s.rest)
 	if len(s.rest) == 0 || s.rest[0] != '"' {
 		s.failed = true
 		return ""
@@ -96,7 +122,7 @@ func (s *Scan) escaped() string {
 }
 
 // End tells whether the scan came to the end of the text without failing.
-func (s *Scan) End() bool { return !s.failed && len(s.rest) == 0 }
+func (s *Scan) End() bool { return !s.failed && trimSpace(s.rest) == "" }
 
 // rowBytes is about the least that a row takes in JSON.
 const rowBytes = 90
