@@ -247,10 +247,13 @@ func (t *Transport) dial(ctx context.Context, addr string) (*clientConn, error) 
 	defer cancel()
 	stop := context.AfterFunc(ctx, cancel)
 	nc, err := t.dialer.DialContext(dialing, "tcp", addr)
-	if cut := !stop(); err != nil {
-		if cut {
-			err = ctx.Err()
+	if !stop() {
+		if err == nil {
+			nc.Close()
 		}
+		return nil, ctx.Err()
+	}
+	if err != nil {
 		return nil, err
 	}
 	c := &clientConn{Conn: nc, addr: addr, silent: look(nc)}
