@@ -52,8 +52,10 @@ func TestFailureStaysWithItsFlight(t *testing.T) {
 // A flight that hangs does not hold up those who come after it.
 func TestHangingFlightIsOvertaken(t *testing.T) {
 	var g Group[int, int]
+	hanging := make(chan struct{})
 	b := NewBatch(10, func(ctx context.Context, keys []int) (map[int]int, error) {
 		if keys[0] == 0 {
+			hanging <- struct{}{}
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}
@@ -69,7 +71,10 @@ func TestHangingFlightIsOvertaken(t *testing.T) {
 	if v, err := g.Do(context.Background(), 1, func(context.Context) (int, error) { return 7, nil }); v != 7 || err != nil {
 		t.Errorf("group: %d, %v", v, err)
 	}
-	wg.Go(func() { _, _ = b.Load(ctx, []int{0}) })
+	for range batchesInAir {
+		wg.Go(func() { _, _ = b.Load(ctx, []int{0}) })
+		<-hanging // before others come, so that it is alone
+	}
 	for i := 1; i < 4; i++ {
 		if v, err := b.Load(context.Background(), []int{i}); v[i] != 1 || err != nil {
 			t.Errorf("batch: %v, %v", v, err)
