@@ -142,7 +142,7 @@ type Batch[K comparable, V any] struct {
 // batchesInAir is how many flights of a Batch may be under way before who
 // comes waits for one of them to land. It bounds what a slow service is asked
 // at once; on a busy machine it is linger that makes batches large.
-const batchesInAir = 32
+const batchesInAir = 8
 
 type batchFlight[K comparable, V any] struct {
 	flight[map[K]V]
