@@ -25,10 +25,13 @@ const (
 	maxAnswerHead = 64 << 10
 	// maxIdlePerHost is how many connections to one host may wait for a request.
 	maxIdlePerHost = 512
-	// Some servers close idle connections after 5 seconds. A creation sent
-	// on a connection that is just being closed fails and cannot be repeated
-	// safely, so ours are given up first.
-	maxIdleTime = 4 * time.Second
+	// maxIdleTime may be longer than a server keeps a connection: a GET on one
+	// that the server has closed is repeated.
+	maxIdleTime = 90 * time.Second
+	// maxIdleTimeOther is for what cannot be repeated. Some servers close idle
+	// connections after 5 seconds, and a creation sent on a connection that is
+	// just being closed fails, so ours are given up first.
+	maxIdleTimeOther = 4 * time.Second
 	// answerBuffer is the size of what an answer is read through. A head that
 	// does not fit is read all the same, but more slowly.
 	answerBuffer = 8 << 10
@@ -43,7 +46,8 @@ const (
 // It dials what the URL names, for a second at most: no proxy, whatever the
 // environment says. It follows no redirect, asks for no compression and sends
 // no User-Agent. The head of an answer may have 64 KB. Up to 512 connections
-// for each host wait 4 seconds for their next request.
+// for each host wait 90 seconds for their next request, those of other
+// requests 4 seconds.
 //
 // The request's context covers the call until the answer's body has been read
 // to its end or closed; what it ends gives the context's error. A connection
@@ -79,7 +83,7 @@ func NewTransport() *Transport {
 			TLSHandshakeTimeout:    2 * time.Second,
 			MaxIdleConns:           maxIdlePerHost,
 			MaxIdleConnsPerHost:    maxIdlePerHost,
-			IdleConnTimeout:        maxIdleTime,
+			IdleConnTimeout:        maxIdleTimeOther,
 			MaxResponseHeaderBytes: maxAnswerHead,
 			DisableCompression:     true,
 			WriteBufferSize:        8 << 10,
