@@ -91,10 +91,8 @@ func startLine(r *http.Request, line string) bool {
 		return false
 	}
 	r.Method, r.RequestURI = method, target
-	for i := 0; i < len(target); i++ {
-		if target[i] <= ' ' || target[i] >= 0x7f {
-			return false
-		}
+	if !plainText(target, '!') {
+		return false
 	}
 	path, query, asked := strings.Cut(target, "?")
 	if simplePath(path) && (!asked || query != "") {
@@ -110,10 +108,7 @@ func startLine(r *http.Request, line string) bool {
 // escaped, and it cannot be taken for a host.
 func simplePath(path string) bool {
 	for i := 0; i < len(path); i++ {
-		switch c := path[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', c == '.':
-		case c == '/' && i != 1:
-		default:
+		if c := path[i]; !alphanumeric(c) && c != '-' && c != '_' && c != '.' && (c != '/' || i == 1) {
 			return false
 		}
 	}
@@ -131,13 +126,13 @@ func fields(r *http.Request, head string) bool {
 		var line string
 		line, head, _ = strings.Cut(head, "\r\n")
 		name, value, ok := strings.Cut(line, ":")
-		if !ok || !isToken(name) || !isText(value) {
+		if !ok || !plainName(name) || !isText(value) {
 			return false
 		}
 		name, value = textproto.CanonicalMIMEHeaderKey(name), textproto.TrimString(value)
 		switch name {
 		case "Host":
-			if r.Host != "" || !isHost(value) {
+			if r.Host != "" || !plainHost(value) {
 				return false
 			}
 			r.Host = value
@@ -181,18 +176,6 @@ func readLength(text string, to *int64) bool {
 	return true
 }
 
-// isToken is RFC 9110, 5.6.2, without the marks that no known name has.
-func isToken(s string) bool {
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
-		default:
-			return false
-		}
-	}
-	return s != ""
-}
-
 // isText is a field value on one line (RFC 9110, 5.5).
 func isText(s string) bool {
 	for i := 0; i < len(s); i++ {
@@ -201,19 +184,6 @@ func isText(s string) bool {
 		}
 	}
 	return true
-}
-
-// isHost is a name or an address, with or without a port.
-func isHost(s string) bool {
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9',
-			c == '-', c == '.', c == ':', c == '[', c == ']', c == '_':
-		default:
-			return false
-		}
-	}
-	return s != ""
 }
 
 // body is a request's body, which came with its head.
