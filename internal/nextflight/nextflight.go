@@ -6,7 +6,8 @@
 // finds a flight under way waits for the next one, which starts when this one
 // lands and carries everybody who was waiting by then. So every flight starts
 // after all its riders came, and the more there are, the better it gets: at
-// any moment there is one flight in the air and one boarding.
+// any moment there is one flight in the air and one boarding. Waiting pays
+// where many ask, so who finds a single caller's flight goes at once as well.
 //
 // [Group] is for callers who ask the same, [Batch] for those who ask for keys
 // of one kind. Package publicapi uses them for backend calls, package graph
@@ -32,15 +33,25 @@ type Group[K comparable, V any] struct {
 	lines map[K]*line[V]
 }
 
+// abreast is how many flights of one question may be in the air, each with a
+// single caller, before the next one waits. Of questions that are seldom the
+// same, the few that are would else take up to twice the time for nothing:
+// they would be the slowest hundredth.
+const abreast = 2
+
 // line is one question while it has a flight in the air.
 type line[V any] struct {
 	inAir    int
+	left     int        // how many flights have left so far
+	last     int        // the number of the last one, 0 when it has landed
+	shared   bool       // whether the last one has several riders
 	boarding *flight[V] // nil while nobody waits
 }
 
 type flight[V any] struct {
 	ctx    context.Context
 	fly    func(context.Context) (V, error)
+	riders int
 	landed chan struct{}
 	value  V
 	err    error
@@ -60,20 +71,32 @@ func (g *Group[K, V]) Do(ctx context.Context, key K, fly func(context.Context) (
 		if g.lines == nil {
 			g.lines = map[K]*line[V]{}
 		}
-		l = &line[V]{inAir: 1}
+		l = &line[V]{}
 		g.lines[key] = l
-		g.mu.Unlock()
-		defer g.land(key, l)
-		return fly(ctx)
 	}
 	f := l.boarding
+	if f == nil && (l.last == 0 || !l.shared && l.inAir < abreast) {
+		number := l.depart(1)
+		g.mu.Unlock()
+		defer g.land(key, l, number)
+		return fly(ctx)
+	}
 	if f == nil {
 		f = &flight[V]{ctx: context.WithoutCancel(ctx), fly: fly, landed: make(chan struct{})}
 		l.boarding = f
 		time.AfterFunc(patience, func() { g.depart(key, l, f) })
 	}
+	f.riders++
 	g.mu.Unlock()
 	return f.wait(ctx)
+}
+
+// depart counts a flight that leaves, and numbers it.
+func (l *line[V]) depart(riders int) (number int) {
+	l.inAir++
+	l.left++
+	l.last, l.shared = l.left, riders > 1
+	return l.last
 }
 
 func (f *flight[V]) wait(ctx context.Context) (V, error) {
@@ -86,12 +109,18 @@ func (f *flight[V]) wait(ctx context.Context) (V, error) {
 	}
 }
 
-// land ends a flight and starts the one that is boarding.
-func (g *Group[K, V]) land(key K, l *line[V]) {
+// land ends a flight and, if none has left since, starts the one that is
+// boarding.
+func (g *Group[K, V]) land(key K, l *line[V], number int) {
 	g.mu.Lock()
 	l.inAir--
 	f := l.boarding
-	if f == nil && l.inAir == 0 {
+	if number != l.last {
+		f = nil
+	} else {
+		l.last = 0
+	}
+	if l.inAir == 0 && l.boarding == nil {
 		delete(g.lines, key)
 	}
 	g.mu.Unlock()
@@ -111,9 +140,9 @@ func (g *Group[K, V]) depart(key K, l *line[V], f *flight[V]) {
 		return
 	}
 	l.boarding = nil
-	l.inAir++
+	number := l.depart(f.riders)
 	g.mu.Unlock()
-	defer g.land(key, l)
+	defer g.land(key, l, number)
 	f.run()
 }
 
