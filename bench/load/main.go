@@ -203,6 +203,7 @@ func (s *stage) measure(c config, r *results, w bench.Workload, all []*candidate
 // load loads one candidate once, checks a sample of its answers meanwhile,
 // and tells what it cost.
 func (s *stage) load(p *candidate, w bench.Workload, d time.Duration, seed int64) (sample, error) {
+	s.settle()
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
 	checked := make(chan checks, 1)
@@ -236,4 +237,20 @@ func (s *stage) load(p *candidate, w bench.Workload, d time.Duration, seed int64
 		cpu: float64((after - before).Microseconds()) / n, calls: float64(callsAfter-calls) / n,
 		peak: p.peak(), requests: result.requests, errors: result.errors, checks: <-checked,
 	}, nil
+}
+
+// settle waits until all candidates are at rest, at most 10 seconds: one that
+// still works on what its clients no longer wait for would slow the next one
+// down, and have calls counted to it.
+func (s *stage) settle() {
+	const look = 100 * time.Millisecond
+	used := s.ownTime()
+	for range 10 * time.Second / look {
+		time.Sleep(look)
+		now := s.ownTime()
+		if now-used <= tick {
+			return
+		}
+		used = now
+	}
 }
