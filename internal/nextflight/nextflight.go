@@ -45,7 +45,7 @@ type line[V any] struct {
 	left     int        // how many flights have left so far
 	last     int        // the number of the last one, 0 when it has landed
 	shared   bool       // whether the last one has several riders
-	boarding *flight[V] // nil while nobody waits
+	boarding *flight[V] // nil while nobody has come
 }
 
 type flight[V any] struct {
@@ -75,38 +75,54 @@ func (g *Group[K, V]) Do(ctx context.Context, key K, fly func(context.Context) (
 		g.lines[key] = l
 	}
 	f := l.boarding
-	if f == nil && (l.last == 0 || !l.shared && l.inAir < abreast) {
-		number := l.depart(1)
-		g.mu.Unlock()
-		defer g.land(key, l, number)
-		return fly(ctx)
-	}
-	if f == nil {
-		f = &flight[V]{ctx: context.WithoutCancel(ctx), fly: fly, landed: make(chan struct{})}
+	first := f == nil
+	if first {
+		f = &flight[V]{ctx: ctx, fly: fly, landed: make(chan struct{})}
 		l.boarding = f
-		time.AfterFunc(patience, func() { g.depart(key, l, f) })
 	}
 	f.riders++
+	wait := l.last != 0 && (l.shared || l.inAir >= abreast)
 	g.mu.Unlock()
+	switch {
+	case !first:
+	case wait:
+		time.AfterFunc(patience, func() { g.depart(key, l, f) })
+	default:
+		linger()
+		if number, ok := g.take(l, f); ok {
+			if f.riders == 1 {
+				defer g.land(key, l, number)
+				return fly(ctx)
+			}
+			go g.fly(key, l, f, number)
+		}
+	}
 	return f.wait(ctx)
 }
 
-// depart counts a flight that leaves, and numbers it.
-func (l *line[V]) depart(riders int) (number int) {
+// take has f leave and gives its number, unless it has left already.
+func (g *Group[K, V]) take(l *line[V], f *flight[V]) (number int, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if l.boarding != f {
+		return 0, false
+	}
+	l.boarding = nil
 	l.inAir++
 	l.left++
-	l.last, l.shared = l.left, riders > 1
-	return l.last
+	l.last, l.shared = l.left, f.riders > 1
+	return l.last, true
 }
 
-func (f *flight[V]) wait(ctx context.Context) (V, error) {
-	select {
-	case <-f.landed:
-		return f.value, f.err
-	case <-ctx.Done():
-		var none V
-		return none, ctx.Err()
+func (g *Group[K, V]) depart(key K, l *line[V], f *flight[V]) {
+	if number, ok := g.take(l, f); ok {
+		g.fly(key, l, f, number)
 	}
+}
+
+func (g *Group[K, V]) fly(key K, l *line[V], f *flight[V], number int) {
+	defer g.land(key, l, number)
+	f.run()
 }
 
 // land ends a flight and, if none has left since, starts the one that is
@@ -115,10 +131,10 @@ func (g *Group[K, V]) land(key K, l *line[V], number int) {
 	g.mu.Lock()
 	l.inAir--
 	f := l.boarding
-	if number != l.last {
-		f = nil
-	} else {
+	if number == l.last {
 		l.last = 0
+	} else {
+		f = nil
 	}
 	if l.inAir == 0 && l.boarding == nil {
 		delete(g.lines, key)
@@ -132,18 +148,14 @@ func (g *Group[K, V]) land(key K, l *line[V], number int) {
 	}
 }
 
-// depart flies f unless it has left already.
-func (g *Group[K, V]) depart(key K, l *line[V], f *flight[V]) {
-	g.mu.Lock()
-	if l.boarding != f {
-		g.mu.Unlock()
-		return
+func (f *flight[V]) wait(ctx context.Context) (V, error) {
+	select {
+	case <-f.landed:
+		return f.value, f.err
+	case <-ctx.Done():
+		var none V
+		return none, ctx.Err()
 	}
-	l.boarding = nil
-	number := l.depart(f.riders)
-	g.mu.Unlock()
-	defer g.land(key, l, number)
-	f.run()
 }
 
 func (f *flight[V]) run() {
@@ -154,7 +166,7 @@ func (f *flight[V]) run() {
 			f.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	f.value, f.err = f.fly(f.ctx)
+	f.value, f.err = f.fly(context.WithoutCancel(f.ctx))
 }
 
 // Batch joins the keys that callers want at the same moment into few calls.
@@ -249,7 +261,6 @@ func (b *Batch[K, V]) depart(f *batchFlight[K, V]) {
 
 func (b *Batch[K, V]) fly(f *batchFlight[K, V]) {
 	defer b.land()
-	f.ctx = context.WithoutCancel(f.ctx)
 	f.fly = func(ctx context.Context) (map[K]V, error) { return b.fetch(ctx, f.distinct()) }
 	f.run()
 }

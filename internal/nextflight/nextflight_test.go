@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -136,6 +138,33 @@ func TestWhoWaits(t *testing.T) {
 			t.Errorf("their flights left at %v, want %v", left, want)
 		}
 	})
+}
+
+// Callers who are ready at the same moment share a flight that never waits.
+func TestReadyCallersBoardFirst(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	const callers = 50
+	var (
+		g       Group[int, int]
+		flights atomic.Int64
+		wg      sync.WaitGroup
+	)
+	start := make(chan struct{})
+	for range callers {
+		wg.Go(func() {
+			<-start
+			v, err := g.Do(t.Context(), 1, func(context.Context) (int, error) { flights.Add(1); return 7, nil })
+			if v != 7 || err != nil {
+				t.Errorf("%d, %v", v, err)
+			}
+		})
+	}
+	runtime.Gosched() // all are at start
+	close(start)
+	wg.Wait()
+	if n := flights.Load(); n > callers/5 {
+		t.Errorf("%d callers took %d flights", callers, n)
+	}
 }
 
 func ExampleGroup() {
