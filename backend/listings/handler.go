@@ -1,13 +1,16 @@
 package listings
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/veranda-go/veranda/internal/nextflight"
 	"github.com/veranda-go/veranda/internal/once"
 	"github.com/veranda-go/veranda/internal/page"
 	"github.com/veranda-go/veranda/internal/wire"
@@ -16,12 +19,16 @@ import (
 // MaxBatch is the largest number of users in one batch.
 const MaxBatch = 1000
 
+// maxFlight is how long a page that several wait for may take.
+const maxFlight = 20 * time.Second
+
 // Handler is the server side of the listing service. Make it with NewHandler.
 type Handler struct {
 	store       Store
 	maxPageSize int64
 	log         *slog.Logger
 	inFlight    once.InFlight
+	lists       nextflight.Group[string, []byte] // answers by their query strings; not to be changed
 	news        news
 }
 
@@ -41,15 +48,32 @@ func (h *Handler) Routes(r chi.Router) {
 }
 
 func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
-	p, err := wire.Query(r)
+	answer, err := h.lists.Do(r.Context(), r.URL.RawQuery, func(ctx context.Context) ([]byte, error) {
+		if _, timed := ctx.Deadline(); !timed { // it has riders, none of whom may end it
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, maxFlight)
+			defer cancel()
+		}
+		return h.answerList(ctx, r)
+	})
 	if err != nil {
 		return err
+	}
+	wire.Write(w, http.StatusOK, func(b []byte) []byte { return append(b, answer...) })
+	return nil
+}
+
+// answerList depends on nothing of r but its query string.
+func (h *Handler) answerList(ctx context.Context, r *http.Request) ([]byte, error) {
+	p, err := wire.Query(r)
+	if err != nil {
+		return nil, err
 	}
 	q, extended := ReadQuery(p)
 	q.UserID = p.Int("user_id", 0)
 	pg := p.Page(h.maxPageSize)
 	if err := p.Err(); err != nil {
-		return err
+		return nil, err
 	}
 	var found []Listing
 	q.Limit = pg.Size
@@ -58,19 +82,18 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 	}
 	if offset, ok := pg.Offset(); ok {
 		q.Offset = offset
-		if found, err = h.store.List(r.Context(), q); err != nil {
-			return err
+		if found, err = h.store.List(ctx, q); err != nil {
+			return nil, err
 		}
 	}
+	answer := make([]byte, 0, rowBytes*(1+len(found)))
 	if !extended {
-		writeList(w, found, nil)
-		return nil
+		return appendList(answer, found, nil), nil
 	}
 	shown := q.cut(found, pg.Size)
-	writeList(w, shown, func(b []byte) []byte {
+	return appendList(answer, shown, func(b []byte) []byte {
 		return strconv.AppendBool(append(b, `,"has_more":`...), len(shown) < len(found))
-	})
-	return nil
+	}), nil
 }
 
 // cut keeps size rows: those next to the cursor or, without one, the first.
@@ -168,17 +191,22 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// writeList answers with rows and, unless more is nil, the members that it
-// appends.
+// rowBytes is more than most listings take in an answer.
+const rowBytes = 128
+
+// appendList appends an answer with rows and, unless more is nil, the members
+// that it appends.
+func appendList(b []byte, rows []Listing, more func([]byte) []byte) []byte {
+	b = append(b, `{"result":true,"listings":`...)
+	b = wire.AppendList(b, rows, (*Listing).AppendJSON)
+	if more != nil {
+		b = more(b)
+	}
+	return append(b, '}')
+}
+
 func writeList(w http.ResponseWriter, rows []Listing, more func([]byte) []byte) {
-	wire.Write(w, http.StatusOK, func(b []byte) []byte {
-		b = append(b, `{"result":true,"listings":`...)
-		b = wire.AppendList(b, rows, (*Listing).AppendJSON)
-		if more != nil {
-			b = more(b)
-		}
-		return append(b, '}')
-	})
+	wire.Write(w, http.StatusOK, func(b []byte) []byte { return appendList(b, rows, more) })
 }
 
 func writeOne(w http.ResponseWriter, l Listing) {

@@ -1,0 +1,101 @@
+package listings_test
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/veranda-go/veranda/backend/listings"
+	"github.com/veranda-go/veranda/internal/wire"
+)
+
+// pages answers after ten milliseconds with the number of the reading, and
+// notes when each began and how long it may take.
+type pages struct {
+	listings.Store
+	mu     sync.Mutex
+	since  time.Time
+	began  []time.Duration
+	limits []time.Duration
+}
+
+func (p *pages) List(ctx context.Context, q listings.Query) ([]listings.Listing, error) {
+	p.mu.Lock()
+	deadline, _ := ctx.Deadline()
+	p.began, p.limits = append(p.began, time.Since(p.since)), append(p.limits, time.Until(deadline))
+	id := int64(len(p.began))
+	p.mu.Unlock()
+	select {
+	case <-time.After(10 * time.Millisecond):
+		return []listings.Listing{{ID: id, UserID: q.UserID, Type: listings.Rent, Price: 1, CreatedAt: 1, UpdatedAt: 1}}, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Those who ask for the same page share a reading that begins after all of
+// them have asked, and that none of them takes along by leaving.
+func TestEqualPagesShareAReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const ms = time.Millisecond
+		store := &pages{since: time.Now()}
+		r := wire.NewRouter()
+		listings.NewHandler(store, maxPageSize, slog.New(slog.DiscardHandler)).Routes(r)
+		ask := func(target string, stays time.Duration) string {
+			request := httptest.NewRequest(http.MethodGet, target, nil)
+			ctx, leave := context.WithTimeout(t.Context(), stays)
+			defer leave()
+			answer := httptest.NewRecorder()
+			r.ServeHTTP(answer, request.WithContext(ctx))
+			return answer.Body.String()
+		}
+		var wg sync.WaitGroup
+		answers := make([]string, 9)
+		for i := range answers {
+			time.Sleep(ms)
+			wg.Go(func() {
+				switch stays := time.Minute; i {
+				case 3: // the first who waits leaves before the reading is over
+					answers[i] = ask("/listings?page_num=1", 12*ms)
+				case 8:
+					answers[i] = ask("/listings?page_num=1&user_id=5", stays)
+				default:
+					answers[i] = ask("/listings?page_num=1", stays)
+				}
+			})
+		}
+		wg.Wait()
+		if want := []time.Duration{1 * ms, 2 * ms, 9 * ms, 12 * ms}; !slices.Equal(store.began, want) {
+			t.Errorf("readings began at %v, want %v", store.began, want)
+		}
+		for i, limit := range store.limits {
+			if limit <= 0 || limit > time.Minute {
+				t.Errorf("reading %d may take %v", i+1, limit)
+			}
+		}
+		row := func(id, user string) string {
+			return `{"result":true,"listings":[{"id":` + id + `,"user_id":` + user +
+				`,"listing_type":"rent","price":1,"created_at":1,"updated_at":1}]}`
+		}
+		for i, got := range answers {
+			want := row("4", "0")
+			switch i {
+			case 0, 1:
+				want = row(string(rune('1'+i)), "0")
+			case 3:
+				want = `{"result":false,"errors":["deadline passed"]}`
+			case 8:
+				want = row("3", "5")
+			}
+			if got != want {
+				t.Errorf("request %d got %s, want %s", i+1, got, want)
+			}
+		}
+	})
+}
