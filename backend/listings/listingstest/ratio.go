@@ -4,20 +4,21 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/veranda-go/veranda/backend/listings"
-	"github.com/veranda-go/veranda/internal/server"
-	"github.com/veranda-go/veranda/internal/wire"
 )
 
 // RatioSize is the number of rows of a page that Ratios asks for.
@@ -26,22 +27,25 @@ const RatioSize = 20
 // ratioSpan is how long each runs before it is the next one's turn.
 const ratioSpan = time.Second
 
-// Ratios measures what a store that holds BenchFill, and a server in front of
-// it, keep of the pace of bare, which has the database run the same statement
-// without them for as long as it is told, asking for random pages of the first
-// so many, and returns pages per second. They take turns, as other programs
-// are busy too: only the ratios of one round mean much.
-func Ratios(b *testing.B, s listings.Store, askers int, bare func(pages int64, span time.Duration) (float64, error)) {
-	srv, err := server.New("listing-service", "127.0.0.1:0", slog.New(slog.DiscardHandler))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer srv.Stop()
-	r := wire.NewRouter()
-	listings.NewHandler(s, 1000, srv.Log()).Routes(r)
-	srv.Start(r, s.Ping)
-	address := strings.TrimPrefix(srv.URL(), "http://")
+// clients is how many ask over HTTP, each on a connection of its own.
+const clients = 100
 
+// Measured is what a run came to.
+type Measured struct {
+	PerSecond float64       // pages
+	CPU       time.Duration // for a page, 0 if it is not known
+}
+
+// Ratios measures what a store that holds BenchFill, and a listing service in
+// a process of its own with the same database, keep of the pace of bare, which
+// has the database run the same statement without them for as long as it is
+// told, asking for random pages of the first so many. They take turns, as
+// other programs are busy too: only the ratios of one round mean much.
+func Ratios(b *testing.B, s listings.Store, databaseURL string, askers int, bare func(pages int64, span time.Duration) (Measured, error)) {
+	program := filepath.Join(b.TempDir(), "veranda")
+	if out, err := exec.Command("go", "build", "-o", program, "github.com/veranda-go/veranda/cmd/veranda").CombinedOutput(); err != nil {
+		b.Fatalf("%v: %s", err, out)
+	}
 	fromStore := func(page int64) error {
 		found, err := s.List(b.Context(), listings.Query{Offset: RatioSize * (page - 1), Limit: RatioSize})
 		if err == nil && len(found) != RatioSize {
@@ -51,9 +55,9 @@ func Ratios(b *testing.B, s listings.Store, askers int, bare func(pages int64, s
 	}
 	for _, pages := range []int64{1, 1000} {
 		b.Run(fmt.Sprintf("pages=%d", pages), func(b *testing.B) {
-			var store, http, httpOfStore []float64
+			ratios := map[string][]float64{}
 			for range 5 {
-				perSecond, err := bare(pages, ratioSpan)
+				alone, err := bare(pages, ratioSpan)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -61,24 +65,55 @@ func Ratios(b *testing.B, s listings.Store, askers int, bare func(pages int64, s
 				if err != nil {
 					b.Fatal(err)
 				}
-				byHTTP, err := Pace(askers, pages, ratioSpan, func() (func(int64) error, error) { return dial(address) })
+				byHTTP, err := paceOfService(program, databaseURL, pages)
 				if err != nil {
 					b.Fatal(err)
 				}
-				b.Logf("bare %.0f, store %.0f (%.2f), HTTP %.0f (%.2f)", perSecond, byStore, byStore/perSecond, byHTTP, byHTTP/perSecond)
-				store, http, httpOfStore = append(store, byStore/perSecond), append(http, byHTTP/perSecond), append(httpOfStore, byHTTP/byStore)
+				b.Logf("bare %.0f at %v, store %.0f, HTTP %.0f at %v", alone.PerSecond, alone.CPU, byStore.PerSecond, byHTTP.PerSecond, byHTTP.CPU)
+				ratios["store/bare"] = append(ratios["store/bare"], byStore.PerSecond/alone.PerSecond)
+				ratios["http/bare"] = append(ratios["http/bare"], byHTTP.PerSecond/alone.PerSecond)
+				if alone.CPU > 0 { // as if each had as many cores for itself, and the clients others
+					ratios["http/bare-by-core"] = append(ratios["http/bare-by-core"], float64(alone.CPU)/float64(byHTTP.CPU))
+				}
 			}
-			for unit, ratios := range map[string][]float64{"store/bare": store, "http/bare": http, "http/store": httpOfStore} {
-				slices.Sort(ratios)
-				b.ReportMetric(ratios[len(ratios)/2], unit)
+			for unit, of := range ratios {
+				slices.Sort(of)
+				b.ReportMetric(of[len(of)/2], unit)
 			}
 		})
 	}
 }
 
+// paceOfService starts the listing service, and has its clients ask.
+func paceOfService(program, databaseURL string, pages int64) (m Measured, err error) {
+	service := exec.Command(program, "listing-service", "--port", "0", "--drain-delay", "0s", "--database-url", databaseURL)
+	log, err := service.StderrPipe()
+	if err != nil {
+		return m, err
+	}
+	if err := service.Start(); err != nil {
+		return m, err
+	}
+	line, err := bufio.NewReader(log).ReadString('\n')
+	address := urlPattern.FindStringSubmatch(line)
+	if address == nil {
+		err = fmt.Errorf("the service said %q: %w", line, err)
+	} else {
+		m, err = Pace(clients, pages, ratioSpan, func() (func(int64) error, error) { return dial(address[1]) })
+	}
+	_ = service.Process.Signal(os.Interrupt)
+	if failed := service.Wait(); err == nil {
+		err = failed
+	}
+	m.CPU = time.Duration(float64(service.ProcessState.UserTime()+service.ProcessState.SystemTime()) / m.PerSecond / ratioSpan.Seconds())
+	return m, err
+}
+
+var urlPattern = regexp.MustCompile(`http://(127\.0\.0\.1:\d+)`)
+
 // Pace has so many askers, each made by open, ask for random pages of the
-// first so many, and returns pages per second.
-func Pace(askers int, pages int64, span time.Duration, open func() (ask func(page int64) error, err error)) (float64, error) {
+// first so many. CPU is that of this process.
+func Pace(askers int, pages int64, span time.Duration, open func() (ask func(page int64) error, err error)) (Measured, error) {
 	var (
 		asked   atomic.Int64
 		failed  atomic.Value
@@ -88,10 +123,12 @@ func Pace(askers int, pages int64, span time.Duration, open func() (ask func(pag
 	for range askers {
 		ask, err := open()
 		if err != nil {
-			return 0, err
+			return Measured{}, err
 		}
 		asks = append(asks, ask)
 	}
+	var before, after syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &before)
 	start := time.Now()
 	for i, ask := range asks {
 		running.Go(func() {
@@ -106,8 +143,12 @@ func Pace(askers int, pages int64, span time.Duration, open func() (ask func(pag
 		})
 	}
 	running.Wait()
+	took := time.Since(start)
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &after)
+	used := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
+	n := max(asked.Load(), 1)
 	err, _ := failed.Load().(error)
-	return float64(asked.Load()) / time.Since(start).Seconds(), err
+	return Measured{float64(n) / took.Seconds(), used / time.Duration(n)}, err
 }
 
 // dial makes an asker over HTTP that does the least that a client can, as it

@@ -41,7 +41,7 @@ func BenchmarkRatios(b *testing.B) {
 	s := openFilled(b, url)
 	defer s.Close()
 	connections := int(s.db.Config().MaxConns)
-	listingstest.Ratios(b, s, connections, func(pages int64, span time.Duration) (float64, error) {
+	listingstest.Ratios(b, s, url, connections, func(pages int64, span time.Duration) (m listingstest.Measured, err error) {
 		q := listings.Query{Limit: listingstest.RatioSize}
 		if pages > 1 {
 			q.Offset = 1
@@ -51,16 +51,17 @@ func BenchmarkRatios(b *testing.B) {
 		script := filepath.Join(b.TempDir(), "script")
 		if err := os.WriteFile(script, fmt.Appendf(nil, "\\set limit %d\n\\set offset %[1]d * (random(1, %d) - 1)\n%s;\n",
 			listingstest.RatioSize, pages, text), 0o600); err != nil {
-			return 0, err
+			return m, err
 		}
 		out, err := exec.CommandContext(b.Context(), found[len(found)-1], "-n", "-M", "prepared", "-c", strconv.Itoa(connections),
 			"-j", strconv.Itoa(runtime.GOMAXPROCS(0)), "-T", strconv.Itoa(int(span.Seconds())), "-f", script, url).CombinedOutput()
 		if err != nil {
-			return 0, fmt.Errorf("%w: %s", err, out)
+			return m, fmt.Errorf("%w: %s", err, out)
 		}
 		_, rest, _ := strings.Cut(string(out), "tps = ")
 		number, _, _ := strings.Cut(rest, " ")
-		return strconv.ParseFloat(number, 64)
+		m.PerSecond, err = strconv.ParseFloat(number, 64)
+		return m, err
 	})
 }
 

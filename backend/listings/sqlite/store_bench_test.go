@@ -42,7 +42,7 @@ func BenchmarkRatios(b *testing.B) {
 			text = statement
 		}
 	}
-	bareBy := func(n int) func(int64, time.Duration) (float64, error) {
+	bareBy := func(n int) func(int64, time.Duration) (listingstest.Measured, error) {
 		var conns []*sqlite.Conn
 		for range n {
 			// What the store's readers have set.
@@ -56,7 +56,7 @@ func BenchmarkRatios(b *testing.B) {
 			}
 			conns = append(conns, c)
 		}
-		return func(pages int64, span time.Duration) (float64, error) {
+		return func(pages int64, span time.Duration) (listingstest.Measured, error) {
 			next := 0
 			return listingstest.Pace(n, pages, span, func() (func(int64) error, error) {
 				c := conns[next]
@@ -66,14 +66,17 @@ func BenchmarkRatios(b *testing.B) {
 		}
 	}
 	few, many := bareBy(connections), bareBy(askers)
-	listingstest.Ratios(b, s, askers, func(pages int64, span time.Duration) (float64, error) {
-		perSecond, err := few(pages, span)
+	listingstest.Ratios(b, s, "sqlite:"+path, askers, func(pages int64, span time.Duration) (listingstest.Measured, error) {
+		by, err := few(pages, span)
 		if err != nil {
-			return 0, err
+			return by, err
 		}
 		other, err := many(pages, span)
-		b.Logf("bare with %d connections %.0f, with %d %.0f", connections, perSecond, askers, other)
-		return max(perSecond, other), err
+		b.Logf("bare with %d connections %.0f, with %d %.0f", connections, by.PerSecond, askers, other.PerSecond)
+		if other.PerSecond > by.PerSecond {
+			by = other
+		}
+		return by, err
 	})
 }
 
