@@ -17,7 +17,7 @@ import (
 	"github.com/veranda-go/veranda/internal/wire"
 )
 
-const writeLimit = 300 * time.Millisecond
+const writeLimit = time.Second
 
 // impatient is a server whose limits are short enough for a test.
 func impatient(t *testing.T, routes func(chi.Router)) *Server {
