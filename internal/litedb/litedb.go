@@ -30,10 +30,36 @@ type DB struct {
 	mu     sync.Mutex // one transaction at a time
 	writer *sqlite.Conn
 
-	readers chan *sqlite.Conn
+	readers readers
 	size    int // of readers, those that are in use too
 	closed  chan struct{}
 	once    sync.Once
+}
+
+// readers are the connections that nobody uses. Who comes gets the one that was
+// used last: in turns, each would find its pages gone from the processor's
+// caches, and a short query takes twice as long then.
+type readers struct {
+	free chan struct{} // one for each of conns
+	mu   sync.Mutex
+	// conns may be taken from by whoever has received from free.
+	conns []*sqlite.Conn
+}
+
+func (r *readers) take() *sqlite.Conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := len(r.conns) - 1
+	c := r.conns[last]
+	r.conns = r.conns[:last]
+	return c
+}
+
+func (r *readers) put(c *sqlite.Conn) {
+	r.mu.Lock()
+	r.conns = append(r.conns, c)
+	r.mu.Unlock()
+	r.free <- struct{}{}
 }
 
 // ErrClosed is what every method returns after Close.
@@ -47,7 +73,7 @@ func Open(ctx context.Context, path string, migrations fs.FS) (*DB, error) {
 		return nil, err
 	}
 	size := max(4, 2*runtime.GOMAXPROCS(0))
-	db := &DB{closed: make(chan struct{}), readers: make(chan *sqlite.Conn, size)}
+	db := &DB{closed: make(chan struct{}), readers: readers{free: make(chan struct{}, size)}}
 	var err error
 	if db.writer, err = connect(path, sqlite.OpenReadWrite|sqlite.OpenCreate); err != nil {
 		return nil, err
@@ -60,7 +86,7 @@ func Open(ctx context.Context, path string, migrations fs.FS) (*DB, error) {
 		if err != nil {
 			return nil, errors.Join(err, db.Close())
 		}
-		db.readers <- c
+		db.readers.put(c)
 		db.size++
 	}
 	return db, nil
@@ -148,8 +174,9 @@ func (db *DB) Read(ctx context.Context, f func(*sqlite.Conn) error) error {
 		return ctx.Err()
 	case <-db.closed:
 		return ErrClosed
-	case c := <-db.readers:
-		defer func() { db.readers <- c }()
+	case <-db.readers.free:
+		c := db.readers.take()
+		defer db.readers.put(c)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -199,8 +226,8 @@ func (db *DB) Close() error {
 		close(db.closed)
 		for len(errs) < db.size {
 			select {
-			case c := <-db.readers:
-				errs = append(errs, c.Close())
+			case <-db.readers.free:
+				errs = append(errs, db.readers.take().Close())
 			case <-time.After(busyTimeout):
 				errs = append(errs, errors.New("a query did not end"))
 			}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -175,9 +176,40 @@ func TestReadLongIsInterrupted(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want %v", err, context.Canceled)
 	}
-	// All connections are fit for the next, that one too.
-	for range 2 * db.size {
-		number(t, db, "SELECT 1")
+	// The connection is fit for the next.
+	number(t, db, "SELECT 1")
+}
+
+// TestReadersTakeTheLastUsed has readers inside each other, so that all
+// connections are in use at once, and then one after the other.
+func TestReadersTakeTheLastUsed(t *testing.T) {
+	t.Parallel()
+	db := open(t, filepath.Join(t.TempDir(), "x.db"), createThings)
+	var used []*sqlite.Conn // the last one first
+	var read func(depth int)
+	read = func(depth int) {
+		err := db.Read(t.Context(), func(c *sqlite.Conn) error {
+			if depth > 1 {
+				read(depth - 1)
+			}
+			if slices.Contains(used, c) {
+				t.Error("a connection has two users")
+			}
+			used = slices.Insert(used, 0, c)
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	read(db.size)
+	for range 3 {
+		_ = db.Read(t.Context(), func(c *sqlite.Conn) error {
+			if c != used[0] {
+				t.Error("not the connection that was used last")
+			}
+			return nil
+		})
 	}
 }
 
