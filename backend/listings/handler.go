@@ -19,7 +19,7 @@ import (
 // MaxBatch is the largest number of users in one batch.
 const MaxBatch = 1000
 
-// maxFlight is how long a page that several wait for may take.
+// maxFlight is how long a page may take, whoever waits for it.
 const maxFlight = 20 * time.Second
 
 // Handler is the server side of the listing service. Make it with NewHandler.
@@ -48,12 +48,10 @@ func (h *Handler) Routes(r chi.Router) {
 }
 
 func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
-	answer, err := h.lists.Do(r.Context(), r.URL.RawQuery, func(ctx context.Context) ([]byte, error) {
-		if _, timed := ctx.Deadline(); !timed { // it has riders, none of whom may end it
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, maxFlight)
-			defer cancel()
-		}
+	// A flight has its own deadline, so its riders need not wait for theirs.
+	answer, err := h.lists.Do(wire.Untimed(r.Context()), r.URL.RawQuery, func(ctx context.Context) ([]byte, error) {
+		ctx, cancel := context.WithTimeout(ctx, maxFlight)
+		defer cancel()
 		return h.answerList(ctx, r)
 	})
 	if err != nil {
