@@ -8,10 +8,12 @@
 // after all its riders came, and the more there are, the better it gets: at
 // any moment there is one flight in the air and one boarding. Waiting pays
 // where many ask, so who finds a single caller's flight goes at once as well.
+// And who goes at once lets the others who are ready to run board first, which
+// on an idle machine is nobody: so flights that only compute are shared too.
 //
 // [Group] is for callers who ask the same, [Batch] for those who ask for keys
 // of one kind. Package publicapi uses them for backend calls, package graph
-// for whole operations.
+// for whole operations, package listings for pages.
 package nextflight
 
 import (
