@@ -253,4 +253,5 @@ func (s *stage) settle() {
 		}
 		used = now
 	}
+	fmt.Println("NOTE: a candidate was not at rest 10 s after its load: the next one shares its core")
 }

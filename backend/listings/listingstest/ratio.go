@@ -97,7 +97,7 @@ func paceOfService(program, databaseURL string, pages int64) (m Measured, err er
 	line, err := bufio.NewReader(log).ReadString('\n')
 	address := urlPattern.FindStringSubmatch(line)
 	if address == nil {
-		err = fmt.Errorf("the service said %q: %w", line, err)
+		err = fmt.Errorf("the service said %q, %v", line, err)
 	} else {
 		m, err = Pace(clients, pages, ratioSpan, func() (func(int64) error, error) { return dial(address[1]) })
 	}
@@ -105,8 +105,11 @@ func paceOfService(program, databaseURL string, pages int64) (m Measured, err er
 	if failed := service.Wait(); err == nil {
 		err = failed
 	}
+	if err != nil {
+		return m, err
+	}
 	m.CPU = time.Duration(float64(service.ProcessState.UserTime()+service.ProcessState.SystemTime()) / m.PerSecond / ratioSpan.Seconds())
-	return m, err
+	return m, nil
 }
 
 var urlPattern = regexp.MustCompile(`http://(127\.0\.0\.1:\d+)`)
