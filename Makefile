@@ -87,7 +87,7 @@ fuzz: ## feed random input to what reads input, each for FUZZTIME
 	@fuzz() { echo "$$2"; go test "$$1" -run '^$$' -fuzz "^$$2\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; }; \
 	fuzz ./graph FuzzQuery; fuzz ./backend/listings FuzzParseCursor; \
 	fuzz ./internal/http1 FuzzParse; \
-	for f in FuzzForm FuzzJSON FuzzObject FuzzScan; do fuzz ./internal/wire $$f; done
+	for f in FuzzForm FuzzJSON FuzzObject FuzzScan; do fuzz ./internal/httpapi $$f; done
 
 .PHONY: vulnerabilities
 vulnerabilities: ## ask the vulnerability databases, where they are in reach

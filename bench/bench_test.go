@@ -20,8 +20,9 @@ import (
 	"github.com/veranda-go/veranda/bench"
 	"github.com/veranda-go/veranda/bench/plain"
 	"github.com/veranda-go/veranda/graph"
-	"github.com/veranda-go/veranda/internal/page"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/backendclient"
+	"github.com/veranda-go/veranda/internal/httpapi"
+	"github.com/veranda-go/veranda/internal/pagination"
 	"github.com/veranda-go/veranda/publicapi"
 	"github.com/veranda-go/veranda/rest"
 )
@@ -39,18 +40,18 @@ const nowhere = "http://backend"
 // doors: listener, log, deadlines.
 func project(t testing.TB, listingService, userService string, transport http.RoundTripper, config publicapi.Config) http.Handler {
 	t.Helper()
-	client := func(service, url string) *wire.Client {
-		c, err := wire.NewClient(service, url, 10*time.Second, transport)
+	client := func(service, url string) *backendclient.Client {
+		c, err := backendclient.NewClient(service, url, 10*time.Second, transport)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return c
 	}
-	config.MaxPageSize = page.DefaultMaxSize
+	config.MaxPageSize = pagination.DefaultMaxSize
 	api := publicapi.New(listings.NewClient(client("listing service", listingService)),
 		users.NewClient(client("user service", userService)), config)
 	log := slog.New(slog.DiscardHandler)
-	r := wire.NewRouter()
+	r := httpapi.NewRouter()
 	r.Handle("/graphql", graph.New(api, log))
 	rest.New(api, log).Routes(r)
 	return r
@@ -154,24 +155,24 @@ func TestBackend(t *testing.T) {
 	}
 	defer ln.Close()
 	go func() { _ = bench.NewBackend(bench.NewData(30, 3)).Serve(ln) }()
-	transport := wire.NewTransport()
+	transport := backendclient.NewTransport()
 	defer transport.CloseIdleConnections()
 	at := "http://" + ln.Addr().String()
-	c, err := wire.NewClient("service", at, 10*time.Second, transport)
+	c, err := backendclient.NewClient("service", at, 10*time.Second, transport)
 	if err != nil {
 		t.Fatal(err)
 	}
 	lc, uc := listings.NewClient(c), users.NewClient(c)
 	ctx := t.Context()
 
-	newest, err := lc.List(ctx, page.Page{Num: 2, Size: 4}, 0)
+	newest, err := lc.List(ctx, pagination.Page{Num: 2, Size: 4}, 0)
 	if err != nil || len(newest) != 4 || newest[0].ID != 26 || newest[3].ID != 23 {
 		t.Errorf("page 2: %v, %v", newest, err)
 	}
-	if past, err := lc.List(ctx, page.Page{Num: 9, Size: 4}, 0); err != nil || len(past) != 0 {
+	if past, err := lc.List(ctx, pagination.Page{Num: 9, Size: 4}, 0); err != nil || len(past) != 0 {
 		t.Errorf("page past the end: %v, %v", past, err)
 	}
-	if _, err := lc.List(ctx, page.Page{Num: 0, Size: 4}, 0); err == nil {
+	if _, err := lc.List(ctx, pagination.Page{Num: 0, Size: 4}, 0); err == nil {
 		t.Error("page 0 is answered")
 	}
 	// Creations go without the client, so that what is sent with one is not
@@ -196,7 +197,7 @@ func TestBackend(t *testing.T) {
 	if made.ID != 31 || made.Price != 5 {
 		t.Errorf("created %v", made)
 	}
-	if of, err := lc.List(ctx, page.Page{Num: 1, Size: 1}, 2); err != nil || len(of) != 1 || of[0] != made {
+	if of, err := lc.List(ctx, pagination.Page{Num: 1, Size: 1}, 2); err != nil || len(of) != 1 || of[0] != made {
 		t.Errorf("of user 2: %v, %v", of, err)
 	}
 	if of, err := lc.NewestOf(ctx, []int64{1, 2}, 1); err != nil || len(of) != 2 || of[0].UserID != 1 || of[1] != made {

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/veranda-go/veranda/internal/need"
+	"github.com/veranda-go/veranda/internal/testenv"
 )
 
 // counts are the lines that tests print beside pass and fail.
@@ -24,7 +24,7 @@ func TestClients(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}
-	node, npm := need.Node(t)
+	node, npm := testenv.Node(t)
 	install(t, npm)
 	program := filepath.Join(t.TempDir(), "veranda")
 	if out, err := exec.Command("go", "build", "-o", program, "../cmd/veranda").CombinedOutput(); err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"github.com/veranda-go/veranda/internal/page"
+	"github.com/veranda-go/veranda/internal/pagination"
 )
 
 // cost is what an operation may cost at most, known before it runs.
@@ -151,7 +151,7 @@ func (e *estimator) rows(f *ast.Field) int {
 	}
 	switch {
 	case paged && asked == 0:
-		return page.DefaultSize
+		return pagination.DefaultSize
 	case paged:
 		return min(asked, e.maxPage)
 	case f.Definition.Type.Elem != nil && f.ObjectDefinition != nil && strings.HasPrefix(f.ObjectDefinition.Name, "__"):

@@ -25,7 +25,8 @@ import (
 	listingslite "github.com/veranda-go/veranda/backend/listings/sqlite"
 	"github.com/veranda-go/veranda/backend/users"
 	userslite "github.com/veranda-go/veranda/backend/users/sqlite"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/backendclient"
+	"github.com/veranda-go/veranda/internal/httpapi"
 	"github.com/veranda-go/veranda/publicapi"
 )
 
@@ -65,7 +66,7 @@ func newServices(t testing.TB) *services {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ls.Close(); us.Close() })
-	lr, ur := wire.NewRouter(), wire.NewRouter()
+	lr, ur := httpapi.NewRouter(), httpapi.NewRouter()
 	listings.NewHandler(ls, 100, log).Routes(lr)
 	users.NewHandler(us, 100, log).Routes(ur)
 	s := &services{listings: lr, users: ur}
@@ -93,11 +94,11 @@ func newServices(t testing.TB) *services {
 
 func newAPI(t testing.TB, transport http.RoundTripper) *publicapi.API {
 	t.Helper()
-	lc, err := wire.NewClient("listing service", "http://listings", time.Minute, transport)
+	lc, err := backendclient.NewClient("listing service", "http://listings", time.Minute, transport)
 	if err != nil {
 		t.Fatal(err)
 	}
-	uc, err := wire.NewClient("user service", "http://users", time.Minute, transport)
+	uc, err := backendclient.NewClient("user service", "http://users", time.Minute, transport)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +196,7 @@ func TestEngineEqualsGqlgen(t *testing.T) {
 			continue
 		}
 		s.down = modes[rnd.IntN(len(modes))]
-		ctx, meter := wire.WithMeter(e.api.WithLoaders(context.Background()))
+		ctx, meter := backendclient.WithMeter(e.api.WithLoaders(context.Background()))
 		ours := e.query(graphql.WithOperationContext(ctx, op), op)
 		handler, gctx := e.gqlgen.DispatchOperation(graphql.WithOperationContext(e.api.WithLoaders(context.Background()), op), op)
 		theirs := handler(gctx)

@@ -11,23 +11,23 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
 // codes is the catalogue of extensions.code: one word for each kind of fault.
 // The sentences are those of the REST door.
 var codes = [...]string{
-	fault.Internal:    "INTERNAL",
-	fault.Invalid:     "BAD_INPUT",
-	fault.NotFound:    "NOT_FOUND",
-	fault.TooLarge:    "TOO_LARGE",
-	fault.MediaType:   "BAD_MEDIA_TYPE",
-	fault.Unavailable: "UNAVAILABLE",
-	fault.Timeout:     "TIMEOUT",
-	fault.Unsupported: "UNSUPPORTED",
-	fault.Conflict:    "CONFLICT",
-	fault.Mismatch:    "IDEMPOTENCY_MISMATCH",
+	apierror.Internal:    "INTERNAL",
+	apierror.Invalid:     "BAD_INPUT",
+	apierror.NotFound:    "NOT_FOUND",
+	apierror.TooLarge:    "TOO_LARGE",
+	apierror.MediaType:   "BAD_MEDIA_TYPE",
+	apierror.Unavailable: "UNAVAILABLE",
+	apierror.Timeout:     "TIMEOUT",
+	apierror.Unsupported: "UNSUPPORTED",
+	apierror.Conflict:    "CONFLICT",
+	apierror.KeyMismatch: "IDEMPOTENCY_MISMATCH",
 }
 
 // presentOne gives an error of gqlgen's engine its public half.
@@ -45,11 +45,11 @@ func presentOne(log *slog.Logger) graphql.ErrorPresenterFunc {
 		if fc := graphql.GetFieldContext(ctx); fc != nil {
 			path, field = fc.Path(), fc.Field.Field
 		}
-		f := fault.From(err)
-		if len(full) > len(path) && f.Kind == fault.Invalid && f.Problems[0].Param == "" {
+		f := apierror.From(err)
+		if len(full) > len(path) && f.Kind == apierror.Invalid && f.Fields[0].Field == "" {
 			// An argument's value was refused while it was read: gqlgen goes on
 			// with the argument's path where the field's ends.
-			f = fault.Input(lastName(full), "%s", f.Problems[0].Text)
+			f = apierror.Invalidf(lastName(full), "%s", f.Fields[0].Message)
 		}
 		all := present(ctx, log, path, field, f)
 		for _, more := range all[1:] {
@@ -85,20 +85,20 @@ func camel(param string) string {
 // present turns an error into what a client sees: one GraphQL error for
 // each problem of a fault, with its code and, for input, the argument's path.
 func present(ctx context.Context, log *slog.Logger, path ast.Path, f *ast.Field, err error) gqlerror.List {
-	fa := fault.From(err)
-	if fa.Kind == fault.Internal && !errors.Is(ctx.Err(), context.Canceled) {
+	fa := apierror.From(err)
+	if fa.Kind == apierror.Internal && !errors.Is(ctx.Err(), context.Canceled) {
 		log.ErrorContext(ctx, "field failed", "path", path.String(), "err", err)
 	}
-	list := make(gqlerror.List, 0, len(fa.Problems))
-	for _, p := range fa.Problems {
+	list := make(gqlerror.List, 0, len(fa.Fields))
+	for _, p := range fa.Fields {
 		g := &gqlerror.Error{Path: path, Extensions: map[string]any{"code": codes[fa.Kind]}}
 		if f != nil && f.Position != nil {
 			g.Locations = []gqlerror.Location{{Line: f.Position.Line, Column: f.Position.Column}}
 		}
-		p.Text = snakes.ReplaceAllStringFunc(p.Text, camel)
-		if p.Param != "" && p.Param != wire.IdempotencyKeyHeader && fa.Kind == fault.Invalid {
-			p.Param = camel(p.Param)
-			g.Extensions["argument"] = argumentPath(f, p.Param)
+		p.Message = snakes.ReplaceAllStringFunc(p.Message, camel)
+		if p.Field != "" && p.Field != httpapi.IdempotencyKeyHeader && fa.Kind == apierror.Invalid {
+			p.Field = camel(p.Field)
+			g.Extensions["argument"] = argumentPath(f, p.Field)
 		}
 		g.Message = p.String()
 		list = append(list, g)

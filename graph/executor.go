@@ -14,8 +14,9 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/veranda-go/veranda/graph/generated"
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/backendclient"
+	"github.com/veranda-go/veranda/internal/httpapi"
 	"github.com/veranda-go/veranda/publicapi"
 )
 
@@ -49,7 +50,7 @@ func newExecutor(api *publicapi.API, log *slog.Logger) *executor {
 // recovered turns a resolver's panic into an internal error.
 func (e *executor) recovered(ctx context.Context, p any) error {
 	e.log.ErrorContext(ctx, "panic in a resolver", "panic", p, "stack", string(debug.Stack()))
-	return fault.New(fault.Internal, "internal error")
+	return apierror.New(apierror.Internal, "internal error")
 }
 
 // CostHeader asks for extensions.cost: "include" beside the answer, "explain"
@@ -136,10 +137,10 @@ func (e *executor) DispatchOperation(ctx context.Context, op *graphql.OperationC
 				return &graphql.Response{Errors: present(ctx, e.log, nil, nil, ctx.Err())}
 			}
 		}
-		ctx, meter := wire.WithMeter(ctx)
+		ctx, meter := backendclient.WithMeter(ctx)
 		var resp *graphql.Response
 		if op.Operation.Operation == ast.Mutation {
-			key, err := wire.IdempotencyKey(op.Headers)
+			key, err := httpapi.IdempotencyKey(op.Headers)
 			if err != nil {
 				return &graphql.Response{Errors: present(ctx, e.log, nil, nil, err)}
 			}
@@ -170,7 +171,7 @@ func oneShot(run graphql.ResponseHandler) graphql.ResponseHandler {
 }
 
 // costReport is extensions.cost. used is nil where nothing ran.
-func costReport(estimated cost, used *wire.Meter) map[string]any {
+func costReport(estimated cost, used *backendclient.Meter) map[string]any {
 	report := map[string]any{
 		"estimated": estimated,
 		"limits":    cost{Depth: maxDepth, Fields: maxFields, Nodes: maxNodes, BackendCalls: maxCalls},

@@ -13,9 +13,9 @@ import (
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/users"
 	"github.com/veranda-go/veranda/graph/scalar"
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/page"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/fastjson"
+	"github.com/veranda-go/veranda/internal/pagination"
 	"github.com/veranda-go/veranda/publicapi"
 )
 
@@ -74,10 +74,12 @@ var objects = map[string]*object{
 	}},
 
 	"Listing": {name: "Listing", fields: map[string]*field{
-		"id":     leaf(func(b []byte, l *listings.Listing) []byte { return appendID(b, l.ID) }),
-		"nodeId": leaf(func(b []byte, l *listings.Listing) []byte { return wire.AppendString(b, publicapi.ListingNodeID(l)) }),
+		"id": leaf(func(b []byte, l *listings.Listing) []byte { return appendID(b, l.ID) }),
+		"nodeId": leaf(func(b []byte, l *listings.Listing) []byte {
+			return fastjson.AppendString(b, publicapi.ListingNodeID(l))
+		}),
 		"listingType": leaf(func(b []byte, l *listings.Listing) []byte {
-			return wire.AppendString(b, strings.ToUpper(string(l.Type)))
+			return fastjson.AppendString(b, strings.ToUpper(string(l.Type)))
 		}),
 		"price":     leaf(func(b []byte, l *listings.Listing) []byte { return strconv.AppendInt(b, l.Price, 10) }),
 		"createdAt": leaf(func(b []byte, l *listings.Listing) []byte { return strconv.AppendInt(b, l.CreatedAt, 10) }),
@@ -90,8 +92,8 @@ var objects = map[string]*object{
 
 	"User": {name: "User", fields: map[string]*field{
 		"id":        leaf(func(b []byte, u *users.User) []byte { return appendID(b, u.ID) }),
-		"nodeId":    leaf(func(b []byte, u *users.User) []byte { return wire.AppendString(b, publicapi.UserNodeID(u)) }),
-		"name":      leaf(func(b []byte, u *users.User) []byte { return wire.AppendString(b, u.Name) }),
+		"nodeId":    leaf(func(b []byte, u *users.User) []byte { return fastjson.AppendString(b, publicapi.UserNodeID(u)) }),
+		"name":      leaf(func(b []byte, u *users.User) []byte { return fastjson.AppendString(b, u.Name) }),
 		"createdAt": leaf(func(b []byte, u *users.User) []byte { return strconv.AppendInt(b, u.CreatedAt, 10) }),
 		"updatedAt": leaf(func(b []byte, u *users.User) []byte { return strconv.AppendInt(b, u.UpdatedAt, 10) }),
 		"listings": {types: []string{"Listing"}, fetch: func(ctx context.Context, parents []any, a *args) ([]any, []error) {
@@ -123,7 +125,7 @@ var objects = map[string]*object{
 	}},
 
 	"ListingEdge": {name: "ListingEdge", fields: map[string]*field{
-		"cursor": leaf(func(b []byte, e *publicapi.Edge) []byte { return wire.AppendString(b, e.Cursor) }),
+		"cursor": leaf(func(b []byte, e *publicapi.Edge) []byte { return fastjson.AppendString(b, e.Cursor) }),
 		"node":   child("Listing", func(e *publicapi.Edge) any { return e.Node }),
 	}},
 
@@ -208,7 +210,7 @@ func appendOptional(b []byte, text *string) []byte {
 	if text == nil {
 		return append(b, "null"...)
 	}
-	return wire.AppendString(b, *text)
+	return fastjson.AppendString(b, *text)
 }
 
 func appendID(b []byte, id int64) []byte {
@@ -248,10 +250,10 @@ func (a *args) get(name string) any {
 
 // problem keeps what is wrong with an argument, whose name the error lacks.
 func (a *args) problem(name string, err error) {
-	f := fault.Input(name, "%s", fault.From(err).Problems[0].Text)
-	var before *fault.Fault
+	f := apierror.Invalidf(name, "%s", apierror.From(err).Fields[0].Message)
+	var before *apierror.Error
 	if errors.As(a.err, &before) {
-		f.Problems = append(before.Problems, f.Problems...)
+		f.Fields = append(before.Fields, f.Fields...)
 	}
 	a.err = f
 }
@@ -280,8 +282,8 @@ func (a *args) optionalID(name string) int64 {
 	return a.id(name)
 }
 
-func (a *args) page() page.Page {
-	return page.Page{Num: a.integer("pageNum"), Size: a.integer("pageSize")}
+func (a *args) page() pagination.Page {
+	return pagination.Page{Num: a.integer("pageNum"), Size: a.integer("pageSize")}
 }
 
 // text is "" when the argument is absent or null.
@@ -336,7 +338,7 @@ func (a *args) filter() (f listings.Filter) {
 		}
 		n, err := read(in[name])
 		if err == nil && n < 1 {
-			err = fault.Input("", "must be at least 1")
+			err = apierror.Invalidf("", "must be at least 1")
 		}
 		if err != nil {
 			a.problem(name, err)

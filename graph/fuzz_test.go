@@ -8,7 +8,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/backendclient"
 )
 
 // Whatever text comes in, it is refused with a code or has a price that the
@@ -41,7 +41,7 @@ func FuzzQuery(f *testing.F) {
 		if op.Operation.Operation != "query" {
 			return
 		}
-		ctx, meter := wire.WithMeter(e.api.WithLoaders(context.Background()))
+		ctx, meter := backendclient.WithMeter(e.api.WithLoaders(context.Background()))
 		resp := e.query(graphql.WithOperationContext(ctx, op), op)
 		tokens(t, resp.Data)
 		if int(meter.Calls()) > price.BackendCalls {

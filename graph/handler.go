@@ -6,20 +6,20 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 
-	"github.com/veranda-go/veranda/internal/nextflight"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/coalesce"
+	"github.com/veranda-go/veranda/internal/httpapi"
 	"github.com/veranda-go/veranda/publicapi"
 )
 
-// Door answers GraphQL requests: over GET and POST (http.go), as server-sent
+// Handler answers GraphQL requests: over GET and POST (http.go), as server-sent
 // events (stream.go) and over WebSockets (socket.go). Make it with New.
-type Door struct {
+type Handler struct {
 	// Origins are the web origins that may open WebSockets beside our own.
 	// Set it before the first request.
-	Origins wire.Origins
+	Origins httpapi.Origins
 
 	exec      graphql.GraphExecutor
-	flights   nextflight.Group[question, *graphql.Response]
+	flights   coalesce.Group[question, *graphql.Response]
 	documents *documents
 	known     cache[*graphql.OperationContext] // queries by the bodies that asked them; not to be changed
 	persisted persisted
@@ -28,16 +28,16 @@ type Door struct {
 }
 
 // New opens a GraphQL door to api.
-func New(api *publicapi.API, log *slog.Logger) *Door {
+func New(api *publicapi.API, log *slog.Logger) *Handler {
 	e := newExecutor(api, log)
-	return &Door{exec: e, documents: &e.documents, log: log, limits: defaultStreamLimits}
+	return &Handler{exec: e, documents: &e.documents, log: log, limits: defaultStreamLimits}
 }
 
 // vary are the request headers that an answer depends on.
 const vary = "Accept, " + CostHeader
 
 // ServeHTTP is part of http.Handler.
-func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (d *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header()["Vary"] = append(w.Header()["Vary"], vary)
 	switch {
 	case isUpgrade(r):

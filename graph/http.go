@@ -15,8 +15,8 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
 // GET and POST as the GraphQL over HTTP specification has them. gqlgen's own
@@ -71,15 +71,15 @@ func refuse(status int, code, format string, args ...any) *refusal {
 
 // refuseFault is refuse for what package wire found.
 func refuseFault(err error) *refusal {
-	f := fault.From(err)
-	return refuse(wire.Status(f.Kind), codes[f.Kind], "%s", f.Sentences()[0])
+	f := apierror.From(err)
+	return refuse(f.Kind.HTTPStatus(), codes[f.Kind], "%s", f.Messages()[0])
 }
 
 func refuseInput(param, format string, args ...any) *refusal {
-	return refuseFault(fault.Input(param, format, args...))
+	return refuseFault(apierror.Invalidf(param, format, args...))
 }
 
-func (d *Door) serveHTTP(w http.ResponseWriter, r *http.Request) {
+func (d *Handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	media, events := negotiate(r.Header.Values("Accept"))
 	if media == "" && !events {
 		writeRefusal(w, mediaJSON, refuse(http.StatusNotAcceptable, codeNotAcceptable,
@@ -126,7 +126,7 @@ type question struct {
 
 // answer runs an operation that has one answer. Those who send the same query
 // at the same moment share it, from the first backend call to the last byte.
-func (d *Door) answer(w http.ResponseWriter, r *http.Request, media string, op *graphql.OperationContext, text string) {
+func (d *Handler) answer(w http.ResponseWriter, r *http.Request, media string, op *graphql.OperationContext, text string) {
 	run := func(ctx context.Context) (*graphql.Response, error) {
 		if calls := op.Stats.GetExtension(preparedKey).(prepared).estimated.BackendCalls; calls > 0 {
 			var cancel context.CancelFunc
@@ -142,7 +142,7 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request, media string, op *
 	)
 	if op.Operation.Operation == ast.Query {
 		// A flight has its own deadline, so its riders need not wait for theirs.
-		resp, err = d.flights.Do(wire.Untimed(r.Context()), question{r.Method == http.MethodPost, text, r.Header.Get(CostHeader)}, run)
+		resp, err = d.flights.Do(httpapi.Untimed(r.Context()), question{r.Method == http.MethodPost, text, r.Header.Get(CostHeader)}, run)
 	} else {
 		resp, err = run(r.Context())
 	}
@@ -152,16 +152,16 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request, media string, op *
 	}
 	body := func(b []byte) []byte { return appendResponse(b, resp) }
 	if r.Method != http.MethodPost && len(resp.Errors) == 0 {
-		wire.WriteTagged(w, r, media+charsetSuffix, body)
+		httpapi.WriteTagged(w, r, media+charsetSuffix, body)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	wire.WriteAs(w, http.StatusOK, media+charsetSuffix, body)
+	httpapi.WriteAs(w, http.StatusOK, media+charsetSuffix, body)
 }
 
 // prepare makes an operation of a request: with its document, within the
 // limits, and with its variables.
-func (d *Door) prepare(ctx context.Context, req *request, header http.Header) (*graphql.OperationContext, *refusal) {
+func (d *Handler) prepare(ctx context.Context, req *request, header http.Header) (*graphql.OperationContext, *refusal) {
 	learn, refused := d.persisted.resolve(req)
 	if refused != nil {
 		return nil, refused
@@ -249,11 +249,11 @@ func readText(w http.ResponseWriter, r *http.Request) (string, *refusal) {
 		return r.URL.RawQuery, nil
 	}
 	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return "", refuse(http.StatusUnsupportedMediaType, codes[fault.MediaType], "content encoding: must be identity")
+		return "", refuse(http.StatusUnsupportedMediaType, codes[apierror.MediaType], "content encoding: must be identity")
 	}
 	// No form and no plain text can come past here, which are what a page of
 	// another site may send without asking first.
-	body, err := wire.ReadBody(w, r, mediaJSON)
+	body, err := httpapi.ReadBody(w, r, mediaJSON)
 	if err != nil {
 		return "", refuseFault(err)
 	}
@@ -262,7 +262,7 @@ func readText(w http.ResponseWriter, r *http.Request) (string, *refusal) {
 
 // understand makes an operation of a request's text. A body that was a query
 // before is one still: nothing in it depends on who sends it or when.
-func (d *Door) understand(r *http.Request, text string) (*graphql.OperationContext, *refusal) {
+func (d *Handler) understand(r *http.Request, text string) (*graphql.OperationContext, *refusal) {
 	posted := r.Method == http.MethodPost
 	keep := posted && r.Header.Get(CostHeader) == ""
 	if keep {
@@ -294,7 +294,7 @@ func readBody(body string) (*request, *refusal) {
 	if strings.HasPrefix(strings.TrimLeft(body, " \t\r\n"), "[") {
 		return nil, refuseInput("body", "must be a JSON object; a batch is not taken, one document may ask for many things")
 	}
-	members, err := wire.Object([]byte(body), "body")
+	members, err := httpapi.Object([]byte(body), "body")
 	if err != nil {
 		return nil, refuseFault(err)
 	}
@@ -347,7 +347,7 @@ func readQuery(raw string) (*request, *refusal) {
 		}
 		members[name] = all[0]
 		if name == "variables" || name == "extensions" {
-			object, err := wire.Object([]byte(all[0]), name)
+			object, err := httpapi.Object([]byte(all[0]), name)
 			if err != nil {
 				return nil, refuseFault(err)
 			}
@@ -365,7 +365,7 @@ func writeRefusal(w http.ResponseWriter, media string, refused *refusal) {
 		status = http.StatusOK
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	wire.WriteAs(w, status, media+charsetSuffix, func(b []byte) []byte {
+	httpapi.WriteAs(w, status, media+charsetSuffix, func(b []byte) []byte {
 		return appendResponse(b, &graphql.Response{Errors: refused.errs})
 	})
 }

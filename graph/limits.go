@@ -9,7 +9,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/apierror"
 )
 
 // What one document may hold and one operation may cost. The first group is
@@ -78,7 +78,7 @@ func checkText(doc *ast.QueryDocument) (directives int, err *gqlerror.Error) {
 		return 0, c.err
 	}
 	if c.replaced != nil && halfCharacter(c.replaced.Position.Src.Input) {
-		return 0, coded(gqlerror.ErrorPosf(c.replaced.Position, "%s: an escape stands for half a character", c.replacedName), codes[fault.Invalid])
+		return 0, coded(gqlerror.ErrorPosf(c.replaced.Position, "%s: an escape stands for half a character", c.replacedName), codes[apierror.Invalid])
 	}
 	repeats := 0
 	for _, n := range c.names {
@@ -218,5 +218,5 @@ func (c *textCount) addValue(name string, v *ast.Value) {
 
 func badLiteral(name string, v *ast.Value, rule string) *gqlerror.Error {
 	err := gqlerror.ErrorPosf(v.Position, "%s: %s", name, rule)
-	return coded(err, codes[fault.Invalid])
+	return coded(err, codes[apierror.Invalid])
 }

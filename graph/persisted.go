@@ -10,7 +10,7 @@ import (
 
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
 // Persisted documents are named instead of sent. Learned ones are Apollo's
@@ -31,8 +31,8 @@ const hashPrefix = "sha256:"
 // or, as Relay and graphql-codegen write it, {"id":"text",…}. Each document
 // can be named by its id or its hash. With only, no other document is run. It
 // fails, with the document's name, when one is not valid for the schema.
-func (d *Door) Trust(manifest []byte, only bool) error {
-	members, err := wire.Object(manifest, "manifest")
+func (d *Handler) Trust(manifest []byte, only bool) error {
+	members, err := httpapi.Object(manifest, "manifest")
 	if err != nil {
 		return err
 	}

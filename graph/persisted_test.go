@@ -84,7 +84,7 @@ func TestTrustedDocuments(t *testing.T) {
 		{"id":"change-1","name":"Change","type":"mutation","body":"mutation Change {change}"}]}`
 	hash := hashOf("query Now {now}")
 	for _, only := range []bool{false, true} {
-		_, _, address := puppetDoor(t, func(d *Door) {
+		_, _, address := puppetDoor(t, func(d *Handler) {
 			if err := d.Trust([]byte(manifest), only); err != nil {
 				t.Fatal(err)
 			}
@@ -124,8 +124,8 @@ func TestTrustedDocuments(t *testing.T) {
 
 func TestManifests(t *testing.T) {
 	t.Parallel()
-	var d *Door
-	puppetDoor(t, func(made *Door) { d = made })
+	var d *Handler
+	puppetDoor(t, func(made *Handler) { d = made })
 	for _, test := range []struct{ manifest, want string }{
 		{`{"a":"{now}","b":"subscription {silence}"}`, ""},
 		{`{}`, ""},

@@ -5,7 +5,7 @@ import (
 
 	"github.com/vektah/gqlparser/v2/ast"
 
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/fastjson"
 )
 
 // plan is a selection set as it applies to one type of object: fragments in
@@ -88,7 +88,7 @@ func (c *collector) add(f *ast.Field) {
 	}
 	c.plan.steps = append(c.plan.steps, step{
 		name:  f.Alias,
-		label: append(wire.AppendString(nil, f.Alias), ':'),
+		label: append(fastjson.AppendString(nil, f.Alias), ':'),
 		field: c.plan.object.fields[f.Name],
 		ast:   f,
 		sets:  []ast.SelectionSet{f.SelectionSet},

@@ -10,8 +10,8 @@ import (
 	"github.com/veranda-go/veranda/backend/users"
 	"github.com/veranda-go/veranda/graph/generated"
 	"github.com/veranda-go/veranda/graph/scalar"
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/page"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/pagination"
 	"github.com/veranda-go/veranda/publicapi"
 )
 
@@ -46,7 +46,7 @@ func (q query) Listings(ctx context.Context, pageNum, pageSize int, userID *stri
 	if err != nil {
 		return nil, err
 	}
-	return q.api.Listings(ctx, page.Page{Num: int64(pageNum), Size: int64(pageSize)}, id)
+	return q.api.Listings(ctx, pagination.Page{Num: int64(pageNum), Size: int64(pageSize)}, id)
 }
 
 func (q query) Listing(ctx context.Context, id string) (*listings.Listing, error) {
@@ -58,7 +58,7 @@ func (q query) Listing(ctx context.Context, id string) (*listings.Listing, error
 }
 
 func (q query) Users(ctx context.Context, pageNum, pageSize int) ([]users.User, error) {
-	return q.api.Users(ctx, page.Page{Num: int64(pageNum), Size: int64(pageSize)})
+	return q.api.Users(ctx, pagination.Page{Num: int64(pageNum), Size: int64(pageSize)})
 }
 
 func (q query) User(ctx context.Context, id string) (*users.User, error) {
@@ -97,10 +97,10 @@ func (m mutation) CreateListing(ctx context.Context, in generated.CreateListingI
 	d := listings.Draft{UserID: userID, Type: in.ListingType, Price: in.Price}
 	if err != nil {
 		// All problems at once, and of the id the one that was found first.
-		f := fault.From(err)
-		for _, p := range d.Problems() {
-			if p.Param != "user_id" {
-				f.Problems = append(f.Problems, p)
+		f := apierror.From(err)
+		for _, p := range d.Validate() {
+			if p.Field != "user_id" {
+				f.Fields = append(f.Fields, p)
 			}
 		}
 		return nil, f
@@ -120,7 +120,7 @@ func (s subscription) ListingCreated(ctx context.Context, userID, after *string)
 		return nil, err
 	}
 	if after != nil && *after == "" {
-		return nil, fault.Input("after", "must not be empty")
+		return nil, apierror.Invalidf("after", "must not be empty")
 	}
 	follow, err := s.api.Follow(ctx, id, text(after))
 	if err != nil {
@@ -190,7 +190,7 @@ func batchErrors(errs []error) error {
 func readID(param, text string) (int64, error) {
 	id, err := scalar.UnmarshalID(text)
 	if err != nil {
-		return 0, fault.Input(param, "%s", fault.From(err).Problems[0].Text)
+		return 0, apierror.Invalidf(param, "%s", apierror.From(err).Fields[0].Message)
 	}
 	return id, nil
 }
@@ -226,10 +226,10 @@ func readFilter(in *generated.ListingFilter) (listings.Filter, error) {
 	if in == nil {
 		return f, nil
 	}
-	var problems []fault.Problem
+	var problems []apierror.FieldError
 	set := func(param string, to, from *int64) {
 		if from != nil && *from < 1 {
-			problems = append(problems, fault.Problem{Param: param, Text: "must be at least 1"})
+			problems = append(problems, apierror.FieldError{Field: param, Message: "must be at least 1"})
 		} else if from != nil {
 			*to = *from
 		}
@@ -248,7 +248,7 @@ func readFilter(in *generated.ListingFilter) (listings.Filter, error) {
 	set("max_price", &f.MaxPrice, in.MaxPrice)
 	set("created_from", &f.CreatedFrom, in.CreatedFrom)
 	set("created_before", &f.CreatedBefore, in.CreatedBefore)
-	return f, fault.Check(problems)
+	return f, apierror.FromFields(problems)
 }
 
 // keysOf makes an idempotency key for each mutation of an operation: the

@@ -14,8 +14,9 @@ import (
 	"github.com/coder/websocket"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/fastjson"
+	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
 // The protocol graphql-transport-ws, as its specification has it:
@@ -54,14 +55,14 @@ func hasToken(h http.Header, name, token string) bool {
 
 // refuseSocket checks what the library would refuse too, with an answer of
 // another form.
-func (d *Door) refuseSocket(r *http.Request) *refusal {
+func (d *Handler) refuseSocket(r *http.Request) *refusal {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(r.Header.Get("Sec-WebSocket-Key")))
 	switch {
 	case r.Method != http.MethodGet || !hasToken(r.Header, "Connection", "Upgrade") ||
 		err != nil || len(key) != 16 || len(r.Header.Values("Sec-WebSocket-Key")) != 1:
-		return refuse(http.StatusBadRequest, codes[fault.Invalid], "malformed WebSocket handshake")
+		return refuse(http.StatusBadRequest, codes[apierror.Invalid], "malformed WebSocket handshake")
 	case r.Header.Get("Sec-WebSocket-Version") != "13":
-		return refuse(http.StatusUpgradeRequired, codes[fault.Invalid], "Sec-WebSocket-Version: must be 13")
+		return refuse(http.StatusUpgradeRequired, codes[apierror.Invalid], "Sec-WebSocket-Version: must be 13")
 	case !d.Origins.Trusts(r):
 		// Browsers let any page open a WebSocket to anywhere, and read it.
 		return refuse(http.StatusForbidden, codeOrigin, "Origin: not allowed to open a WebSocket")
@@ -71,7 +72,7 @@ func (d *Door) refuseSocket(r *http.Request) *refusal {
 
 // socket is one connection.
 type socket struct {
-	door   *Door
+	door   *Handler
 	conn   *websocket.Conn
 	rc     *http.ResponseController
 	header http.Header
@@ -89,13 +90,13 @@ type socket struct {
 
 type socketOperation struct{ cancel context.CancelFunc }
 
-func (d *Door) serveSocket(w http.ResponseWriter, r *http.Request) {
+func (d *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	if refused := d.refuseSocket(r); refused != nil {
 		w.Header().Set("Sec-WebSocket-Version", "13")
 		writeRefusal(w, mediaJSON, refused)
 		return
 	}
-	ctx, drain, cancel, rc := wire.Stream(w, r)
+	ctx, drain, cancel, rc := httpapi.Stream(w, r)
 	defer cancel()
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{socketProtocol},
@@ -106,13 +107,13 @@ func (d *Door) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	header := r.Header.Clone()
-	header.Del(wire.IdempotencyKeyHeader) // one key cannot mean each of many mutations
+	header.Del(httpapi.IdempotencyKeyHeader) // one key cannot mean each of many mutations
 	s := &socket{door: d, conn: conn, rc: rc, header: header, ctx: ctx, cancel: cancel, active: map[string]*socketOperation{}}
 	if conn.Subprotocol() != socketProtocol {
 		s.close(closeProtocol, "Subprotocol not acceptable")
 		return
 	}
-	conn.SetReadLimit(wire.MaxBody)
+	conn.SetReadLimit(httpapi.MaxBody)
 	s.waiting = time.AfterFunc(d.limits.init, func() { s.close(closeInitTimeout, "Connection initialisation timeout") })
 	stop := context.AfterFunc(drain, func() { s.close(websocket.StatusGoingAway, "server is stopping") })
 	s.all.Go(s.ping)
@@ -173,7 +174,7 @@ func (s *socket) read() {
 // take does what a message wants, or gives the code and the reason with which
 // to close the connection.
 func (s *socket) take(text []byte) (websocket.StatusCode, string) {
-	m, err := wire.Object(text, "message")
+	m, err := httpapi.Object(text, "message")
 	if err != nil {
 		return closeInvalid, "Invalid message"
 	}
@@ -254,7 +255,7 @@ func (s *socket) run(ctx context.Context, id string, o *socketOperation, req *re
 		// Out here a panic would end the process.
 		if p := recover(); p != nil {
 			s.door.log.ErrorContext(ctx, "panic in an operation", "panic", p, "stack", string(debug.Stack()))
-			s.end(id, o, gqlerror.List{coded(gqlerror.Errorf("internal error"), codes[fault.Internal])})
+			s.end(id, o, gqlerror.List{coded(gqlerror.Errorf("internal error"), codes[apierror.Internal])})
 		}
 	}()
 	var op *graphql.OperationContext
@@ -298,7 +299,7 @@ func (s *socket) end(id string, o *socketOperation, errs gqlerror.List) {
 
 func (s *socket) sendTo(kind, id string, payload func([]byte) []byte) bool {
 	return s.send(func(b []byte) []byte {
-		b = wire.AppendString(fmt.Appendf(b, `{"type":%q,"id":`, kind), id)
+		b = fastjson.AppendString(fmt.Appendf(b, `{"type":%q,"id":`, kind), id)
 		if payload != nil {
 			b = payload(append(b, `,"payload":`...))
 		}
@@ -311,7 +312,7 @@ func (s *socket) sendTo(kind, id string, payload func([]byte) []byte) bool {
 func (s *socket) send(message func([]byte) []byte) (ok bool) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.door.limits.Write)
 	defer cancel()
-	wire.WithBuffer(message, func(b []byte) {
+	httpapi.WithBuffer(message, func(b []byte) {
 		if ok = s.conn.Write(ctx, websocket.MessageText, b) == nil; !ok {
 			s.cancel()
 		}

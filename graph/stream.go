@@ -8,7 +8,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
 // Operations with more than one answer travel as server-sent events (the
@@ -18,7 +18,7 @@ import (
 
 // streamLimits bound connections that stay open.
 type streamLimits struct {
-	wire.StreamLimits
+	httpapi.StreamLimits
 	// init is how long a WebSocket may take to introduce itself.
 	init time.Duration
 	// answer is the deadline of a query or mutation, as requests have it.
@@ -28,12 +28,12 @@ type streamLimits struct {
 }
 
 var defaultStreamLimits = streamLimits{
-	StreamLimits: wire.DefaultStreamLimits, init: 10 * time.Second, answer: 20 * time.Second, operations: 100,
+	StreamLimits: httpapi.DefaultStreamLimits, init: 10 * time.Second, answer: 20 * time.Second, operations: 100,
 }
 
 // stream runs an operation and hands on its answers until there are no more
 // or send gives false. It tells whether the operation came to its own end.
-func (d *Door) stream(ctx context.Context, op *graphql.OperationContext, send func(*graphql.Response) bool) bool {
+func (d *Handler) stream(ctx context.Context, op *graphql.OperationContext, send func(*graphql.Response) bool) bool {
 	// When the reader leaves, so must what feeds it.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -56,8 +56,8 @@ func (d *Door) stream(ctx context.Context, op *graphql.OperationContext, send fu
 }
 
 // serveEvents answers with server-sent events. op is nil if refused is not.
-func (d *Door) serveEvents(w http.ResponseWriter, r *http.Request, op *graphql.OperationContext, refused *refusal) {
-	events := wire.NewEvents(w, r, d.limits.StreamLimits)
+func (d *Handler) serveEvents(w http.ResponseWriter, r *http.Request, op *graphql.OperationContext, refused *refusal) {
+	events := httpapi.NewEvents(w, r, d.limits.StreamLimits)
 	defer events.Close()
 	next := func(resp *graphql.Response) bool {
 		return events.Send("next", "", func(b []byte) []byte { return appendResponse(b, resp) })

@@ -18,7 +18,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
 // peer is the client's end of a WebSocket.
@@ -157,7 +157,7 @@ func TestSocketBreaches(t *testing.T) {
 		{"no payload", []string{initial, `{"id":"a","type":"subscribe"}`}, 4400},
 		{"repeated name", []string{initial, `{"id":"a","id":"b","type":"subscribe","payload":{"query":"{now}"}}`}, 4400},
 		{"deep", []string{initial, `{"type":"ping","payload":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`}, 4400},
-		{"too large", []string{initial, subscribe("a", strings.Repeat(" ", wire.MaxBody))}, websocket.StatusMessageTooBig},
+		{"too large", []string{initial, subscribe("a", strings.Repeat(" ", httpapi.MaxBody))}, websocket.StatusMessageTooBig},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -186,9 +186,9 @@ func TestSocketBreaches(t *testing.T) {
 
 func TestSocketHandshake(t *testing.T) {
 	t.Parallel()
-	_, _, address := puppetDoor(t, func(d *Door) {
+	_, _, address := puppetDoor(t, func(d *Handler) {
 		var err error
-		if d.Origins, err = wire.ParseOrigins("https://a.example"); err != nil {
+		if d.Origins, err = httpapi.ParseOrigins("https://a.example"); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -237,13 +237,13 @@ func TestSocketHandshake(t *testing.T) {
 
 func TestSocketInitTimeout(t *testing.T) {
 	t.Parallel()
-	_, _, address := puppetDoor(t, func(d *Door) { d.limits.init = 50 * time.Millisecond })
+	_, _, address := puppetDoor(t, func(d *Handler) { d.limits.init = 50 * time.Millisecond })
 	dial(t, address).closed(4408)
 }
 
 func TestSocketOperations(t *testing.T) {
 	t.Parallel()
-	p, _, address := puppetDoor(t, func(d *Door) { d.limits.operations = 3 })
+	p, _, address := puppetDoor(t, func(d *Handler) { d.limits.operations = 3 })
 	c := dial(t, address)
 	c.say(initial)
 	c.hear(ack)
@@ -266,7 +266,7 @@ func TestSocketOperations(t *testing.T) {
 
 func TestSocketDeadline(t *testing.T) {
 	t.Parallel()
-	_, _, address := puppetDoor(t, func(d *Door) { d.limits.answer = 20 * time.Millisecond })
+	_, _, address := puppetDoor(t, func(d *Handler) { d.limits.answer = 20 * time.Millisecond })
 	c := dial(t, address)
 	c.say(initial, subscribe("a", "{stuck}"))
 	c.hear(ack, "late", `"complete"`)
@@ -302,7 +302,7 @@ func events(t *testing.T, body io.Reader) (list []string) {
 
 func TestEvents(t *testing.T) {
 	t.Parallel()
-	_, _, address := puppetDoor(t, func(d *Door) { d.limits.answer = time.Second })
+	_, _, address := puppetDoor(t, func(d *Handler) { d.limits.answer = time.Second })
 	for _, test := range []struct {
 		query string
 		want  []string
@@ -337,7 +337,7 @@ func TestEvents(t *testing.T) {
 
 func TestEventsKeepAlive(t *testing.T) {
 	t.Parallel()
-	p, _, address := puppetDoor(t, func(d *Door) { d.limits.KeepAlive = 10 * time.Millisecond })
+	p, _, address := puppetDoor(t, func(d *Handler) { d.limits.KeepAlive = 10 * time.Millisecond })
 	ctx, cancel := context.WithCancel(t.Context())
 	req, _ := http.NewRequestWithContext(ctx, "GET", get(address, "query", "subscription {silence}"), nil)
 	req.Header.Set("Accept", mediaEvents)
@@ -394,8 +394,8 @@ func TestStop(t *testing.T) {
 // counts goroutines. It does not run beside other tests.
 func TestNothingIsLeftBehind(t *testing.T) {
 	const clients = 20
-	p, _, address := puppetDoor(t, func(d *Door) {
-		d.limits.StreamLimits = wire.StreamLimits{KeepAlive: 100 * time.Millisecond, Write: 200 * time.Millisecond}
+	p, _, address := puppetDoor(t, func(d *Handler) {
+		d.limits.StreamLimits = httpapi.StreamLimits{KeepAlive: 100 * time.Millisecond, Write: 200 * time.Millisecond}
 	})
 	host := strings.TrimSuffix(strings.TrimPrefix(address, "http://"), "/graphql")
 	try(t, "GET", get(address, "query", "{now}"), "") // so that the server is up

@@ -9,7 +9,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/apierror"
 )
 
 // coerceVariables turns the variables of a request into the values that the
@@ -38,7 +38,7 @@ func coerceVariables(schema *ast.Schema, op *ast.OperationDefinition, given map[
 			return nil, &gqlerror.Error{
 				Message:    "$" + err.Error(),
 				Locations:  []gqlerror.Location{{Line: def.Position.Line, Column: def.Position.Column}},
-				Extensions: map[string]any{"code": codes[fault.Invalid], "variable": c.path},
+				Extensions: map[string]any{"code": codes[apierror.Invalid], "variable": c.path},
 			}
 		}
 	}

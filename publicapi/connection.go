@@ -9,9 +9,9 @@ import (
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/users"
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/page"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/httpapi"
+	"github.com/veranda-go/veranda/internal/pagination"
 )
 
 // Window asks for a run of a list, as Relay connections do: First after a
@@ -51,8 +51,8 @@ type run struct {
 
 // read turns a window into a query, or says what is wrong with it.
 func (w Window) read(filter listings.Filter, order listings.Order, maxSize int64) (run, error) {
-	r := run{query: listings.Query{Filter: filter, Order: order, Limit: page.DefaultSize}}
-	problem := func(param, text string) error { return fault.Input(param, "%s", text) }
+	r := run{query: listings.Query{Filter: filter, Order: order, Limit: pagination.DefaultSize}}
+	problem := func(param, text string) error { return apierror.Invalidf(param, "%s", text) }
 	size, param := w.First, "first"
 	switch {
 	case w.First != nil && w.Last != nil:
@@ -67,7 +67,7 @@ func (w Window) read(filter listings.Filter, order listings.Order, maxSize int64
 		size, param = w.Last, "last"
 	}
 	if size != nil {
-		if err := fault.Check(page.SizeProblems(param, *size, maxSize)); err != nil {
+		if err := apierror.FromFields(pagination.ValidateSize(param, *size, maxSize)); err != nil {
 			return r, err
 		}
 		r.query.Limit = *size
@@ -82,11 +82,11 @@ func (w Window) read(filter listings.Filter, order listings.Order, maxSize int64
 		}
 		cursor, err := listings.ParseCursor(*c.text)
 		if err != nil {
-			return r, problem(c.param, fault.From(err).Problems[0].Text)
+			return r, problem(c.param, apierror.From(err).Fields[0].Message)
 		}
 		*c.to = &cursor
 	}
-	if err := fault.Check(r.query.Problems()); err != nil {
+	if err := apierror.FromFields(r.query.Validate()); err != nil {
 		return r, err
 	}
 	if w.Last != nil && w.Before == nil {
@@ -122,14 +122,14 @@ func (r run) connection(found []listings.Listing, more bool) *Connection {
 // reversed gives each order's other direction.
 var reversed = [...]listings.Order{
 	listings.Newest: listings.Oldest, listings.Oldest: listings.Newest,
-	listings.PriceUp: listings.PriceDown, listings.PriceDown: listings.PriceUp,
+	listings.PriceAsc: listings.PriceDesc, listings.PriceDesc: listings.PriceAsc,
 }
 
 // FindListings returns a run of listings that were filtered or sorted, or
 // begin at a cursor, and whether more follow.
 func (a *API) FindListings(ctx context.Context, q listings.Query) ([]listings.Listing, bool, error) {
-	problems := append(page.SizeProblems("page_size", q.Limit, a.maxPageSize), q.Problems()...)
-	if err := fault.Check(problems); err != nil {
+	problems := append(pagination.ValidateSize("page_size", q.Limit, a.maxPageSize), q.Validate()...)
+	if err := apierror.FromFields(problems); err != nil {
 		return nil, false, err
 	}
 	found, more, err := a.listings.Find(ctx, q)
@@ -139,7 +139,7 @@ func (a *API) FindListings(ctx context.Context, q listings.Query) ([]listings.Li
 // notMissing judges the failure of a route that has parameters of our own:
 // a backend that ignores them is not asked to guess.
 func notMissing(err error, service string) error {
-	if err != nil && fault.KindOf(err) == fault.NotFound {
+	if err != nil && apierror.KindOf(err) == apierror.NotFound {
 		return documented(err, service)
 	}
 	return err
@@ -224,7 +224,7 @@ func (a *API) fetchConnections(ctx context.Context, ids []int64, r run) (map[int
 		list, moreOf, err := a.listings.OfUsers(ctx, chunk, r.query)
 		switch {
 		case err != nil && missing(err):
-			return nil, fault.New(fault.Unsupported, "listings of users by cursor: not supported by this backend")
+			return nil, apierror.New(apierror.Unsupported, "listings of users by cursor: not supported by this backend")
 		case err != nil:
 			return nil, err
 		}
@@ -262,7 +262,7 @@ func opaque(prefix string, id int64) string {
 func (a *API) Node(ctx context.Context, text string) (Node, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(text)
 	kind, number, _ := strings.Cut(string(raw), ":")
-	id, numErr := wire.ParseInt(number)
+	id, numErr := httpapi.ParseInt(number)
 	if err != nil || numErr != nil || id < 1 || nodeID(kind, id) != text {
 		return nil, errNode
 	}
@@ -283,4 +283,4 @@ func (a *API) Node(ctx context.Context, text string) (Node, error) {
 	return nil, errNode
 }
 
-var errNode = fault.Input("id", "is not a nodeId of this server")
+var errNode = apierror.Invalidf("id", "is not a nodeId of this server")

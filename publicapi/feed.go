@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/veranda-go/veranda/backend/listings"
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
 // ListingCreated is one event of the feed.
@@ -101,9 +101,9 @@ func (a *API) feedStart(ctx context.Context, after string) (int64, error) {
 	if after != "" {
 		raw, err := base64.RawURLEncoding.DecodeString(after)
 		number, ok := strings.CutPrefix(string(raw), feedPrefix)
-		id, numErr := wire.ParseInt(number)
+		id, numErr := httpapi.ParseInt(number)
 		if err != nil || !ok || numErr != nil || id < 0 || feedCursor(id) != after {
-			return 0, fault.Input("after", "is not a cursor of this feed")
+			return 0, apierror.Invalidf("after", "is not a cursor of this feed")
 		}
 		start = id
 	}
@@ -111,7 +111,7 @@ func (a *API) feedStart(ctx context.Context, after string) (int64, error) {
 	f, err := a.listings.Feed(ctx, -1, 0, a.feedPage(), 0)
 	switch {
 	case err != nil && missing(err):
-		return 0, fault.New(fault.Unsupported, "listingCreated: not supported by this backend")
+		return 0, apierror.New(apierror.Unsupported, "listingCreated: not supported by this backend")
 	case err != nil:
 		return 0, err
 	case start < 0:
@@ -136,7 +136,7 @@ func pause(ctx context.Context, err error) bool {
 	}
 	wait := feedPause
 	if err != nil {
-		wait = max(wait, fault.From(err).RetryAfter)
+		wait = max(wait, apierror.From(err).RetryAfter)
 	}
 	select {
 	case <-ctx.Done():

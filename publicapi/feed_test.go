@@ -12,9 +12,10 @@ import (
 
 	"github.com/veranda-go/veranda/backend/listings"
 	listingslite "github.com/veranda-go/veranda/backend/listings/sqlite"
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/testbed"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/backendclient"
+	"github.com/veranda-go/veranda/internal/fakebackend"
+	"github.com/veranda-go/veranda/internal/httpapi"
 	"github.com/veranda-go/veranda/publicapi"
 )
 
@@ -33,7 +34,7 @@ func newFeedBed(t *testing.T) *feedBed {
 	}
 	t.Cleanup(func() { store.Close() })
 	b := &feedBed{bed: newBed(t), store: store}
-	r := wire.NewRouter()
+	r := httpapi.NewRouter()
 	listings.NewHandler(store, maxPageSize, slog.New(slog.DiscardHandler)).Routes(r)
 	b.service = r
 	b.listings.Instead(r.ServeHTTP)
@@ -183,7 +184,7 @@ func TestFollowThroughFailures(t *testing.T) {
 	b.create(t, 20)
 	f.wants(t, 1, 20, 1)
 	for name, bad := range map[string]http.HandlerFunc{
-		"cut": testbed.Cut, "500": testbed.Trace, "garbage": testbed.Garbage, "404": http.NotFound, "half": testbed.Half,
+		"cut": fakebackend.Cut, "500": fakebackend.Trace, "garbage": fakebackend.Garbage, "404": http.NotFound, "half": fakebackend.Half,
 	} {
 		b.listings.Instead(bad)
 		b.listings.Calls()
@@ -284,34 +285,34 @@ func TestFollowRefusals(t *testing.T) {
 	b := newFeedBed(t)
 	for _, cursor := range []string{"x", "feed1:0", "ZmVlZDE6LTE", "ZmVlZDE6MDE", "ZmVlZDA6MQ", b.end(t) + "="} {
 		_, err := b.Follow(t.Context(), 0, cursor)
-		wantKind(t, err, fault.Invalid, "after: is not a cursor of this feed")
+		wantKind(t, err, apierror.Invalid, "after: is not a cursor of this feed")
 	}
 	const unsupported = "listingCreated: not supported by this backend"
-	for name, bad := range map[string]http.HandlerFunc{"documented rows alone": nil, "other shape": testbed.OtherShape, "404": http.NotFound} {
+	for name, bad := range map[string]http.HandlerFunc{"documented rows alone": nil, "other shape": fakebackend.OtherShape, "404": http.NotFound} {
 		b.listings.Instead(bad)
 		for _, cursor := range []string{"", "ZmVlZDE6MA"} {
 			if _, err := b.Follow(t.Context(), 0, cursor); err == nil {
 				t.Errorf("%s: no error", name)
 			} else {
-				wantKind(t, err, fault.Unsupported, unsupported)
+				wantKind(t, err, apierror.Unsupported, unsupported)
 			}
 		}
 	}
-	b.listings.Instead(testbed.Cut)
+	b.listings.Instead(fakebackend.Cut)
 	_, err := b.Follow(t.Context(), 0, "")
-	wantKind(t, err, fault.Unavailable, "listing service unavailable")
+	wantKind(t, err, apierror.Unavailable, "listing service unavailable")
 }
 
 // TestFeedOfSmallPages: a listing service that allows small pages only has a
 // feed too.
 func TestFeedOfSmallPages(t *testing.T) {
 	b := newFeedBed(t)
-	r := wire.NewRouter()
+	r := httpapi.NewRouter()
 	listings.NewHandler(b.store, 7, slog.New(slog.DiscardHandler)).Routes(r)
 	b.listings.Instead(r.ServeHTTP)
 	// A core that wants larger ones is told at once, not left waiting.
 	_, err := b.Follow(t.Context(), 0, "")
-	wantKind(t, err, fault.Unsupported, "listingCreated: not supported by this backend")
+	wantKind(t, err, apierror.Unsupported, "listingCreated: not supported by this backend")
 	small := *b.bed
 	small.API = b.withPages(t, 7)
 	b.bed = &small
@@ -323,9 +324,9 @@ func TestFeedOfSmallPages(t *testing.T) {
 // withPages is a second core on the same backend.
 func (b *feedBed) withPages(t *testing.T, size int64) *publicapi.API {
 	t.Helper()
-	transport := wire.NewTransport()
+	transport := backendclient.NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)
-	c, err := wire.NewClient("listing service", b.listings.URL, 10*time.Second, transport)
+	c, err := backendclient.NewClient("listing service", b.listings.URL, 10*time.Second, transport)
 	if err != nil {
 		t.Fatal(err)
 	}

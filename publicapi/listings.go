@@ -6,8 +6,8 @@ import (
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/users"
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/page"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/pagination"
 )
 
 const listingService = "listing service"
@@ -15,8 +15,8 @@ const listingService = "listing service"
 // Listings returns a page of listings, newest first. userID 0 keeps those of
 // all users. Callers who ask the same at the same moment share the rows, which
 // are not to be changed.
-func (a *API) Listings(ctx context.Context, pg page.Page, userID int64) ([]listings.Listing, error) {
-	if err := fault.Check(pg.Problems(a.maxPageSize)); err != nil {
+func (a *API) Listings(ctx context.Context, pg pagination.Page, userID int64) ([]listings.Listing, error) {
+	if err := apierror.FromFields(pg.Validate(a.maxPageSize)); err != nil {
 		return nil, err
 	}
 	if _, ok := pg.Offset(); !ok {
@@ -30,7 +30,7 @@ func (a *API) Listings(ctx context.Context, pg page.Page, userID int64) ([]listi
 
 // list is a question for a page, as a key.
 type list struct {
-	page   page.Page
+	page   pagination.Page
 	userID int64
 }
 
@@ -45,7 +45,7 @@ func (a *API) Listing(ctx context.Context, id int64) (*listings.Listing, error) 
 	if !missing(err) {
 		return nil, err
 	}
-	if f := fault.From(err); f.Kind == fault.NotFound && f.Problems[0].Param == "id" {
+	if f := apierror.From(err); f.Kind == apierror.NotFound && f.Fields[0].Field == "id" {
 		a.listingByID.markPresent(a.now()) // who blames the id has the route
 		return nil, nil
 	}
@@ -54,7 +54,7 @@ func (a *API) Listing(ctx context.Context, id int64) (*listings.Listing, error) 
 	if err != nil || ok {
 		return nil, err
 	}
-	return nil, fault.New(fault.Unsupported, "listing by id: not supported by this backend")
+	return nil, apierror.New(apierror.Unsupported, "listing by id: not supported by this backend")
 }
 
 // hasListingByID finds out by asking for a listing that exists. Where there
@@ -63,7 +63,7 @@ func (a *API) hasListingByID(ctx context.Context) (bool, error) {
 	if a.listingByID.knownPresent(a.now()) {
 		return true, nil
 	}
-	newest, err := a.listings.List(ctx, page.Page{Num: 1, Size: 1}, 0)
+	newest, err := a.listings.List(ctx, pagination.Page{Num: 1, Size: 1}, 0)
 	if err != nil {
 		return false, documented(err, listingService)
 	}
@@ -85,7 +85,7 @@ func (a *API) hasListingByID(ctx context.Context) (bool, error) {
 // repeat; "" is none.
 // replayed tells that it was created by an earlier call.
 func (a *API) CreateListing(ctx context.Context, d listings.Draft, key string) (_ listings.Listing, replayed bool, err error) {
-	if err := fault.Check(d.Problems()); err != nil {
+	if err := apierror.FromFields(d.Validate()); err != nil {
 		return listings.Listing{}, false, err
 	}
 	if err := a.listingKeys.check(ctx, a.now(), key, a.listings.HonoursKeys); err != nil {
@@ -96,7 +96,7 @@ func (a *API) CreateListing(ctx context.Context, d listings.Draft, key string) (
 		return listings.Listing{}, false, err
 	}
 	if owner == nil {
-		return listings.Listing{}, false, fault.Input("user_id", "no such user")
+		return listings.Listing{}, false, apierror.Invalidf("user_id", "no such user")
 	}
 	l, replayed, err := a.listings.Create(ctx, d, key)
 	return l, replayed, documented(err, listingService)
@@ -105,7 +105,7 @@ func (a *API) CreateListing(ctx context.Context, d listings.Draft, key string) (
 // ListingsOf returns the newest first listings of each user, in the order of
 // list, from at most one backend call.
 func (a *API) ListingsOf(ctx context.Context, list []*users.User, first int64) ([][]listings.Listing, []error) {
-	if err := fault.Check(page.SizeProblems("first", first, a.maxPageSize)); err != nil {
+	if err := apierror.FromFields(pagination.ValidateSize("first", first, a.maxPageSize)); err != nil {
 		return make([][]listings.Listing, len(list)), slices.Repeat([]error{err}, len(list))
 	}
 	ids := make([]int64, len(list))
@@ -149,7 +149,7 @@ func (a *API) batchListings(ctx context.Context, userIDs []int64, first int64) (
 			if !stumbles(err) {
 				return nil, err
 			}
-			if _, err := a.Listings(ctx, page.Page{Num: 1, Size: 1}, userIDs[0]); err != nil {
+			if _, err := a.Listings(ctx, pagination.Page{Num: 1, Size: 1}, userIDs[0]); err != nil {
 				return nil, err
 			}
 		}
@@ -157,7 +157,7 @@ func (a *API) batchListings(ctx context.Context, userIDs []int64, first int64) (
 	}
 	lists := make([][]listings.Listing, len(userIDs))
 	err := each(ctx, userIDs, func(ctx context.Context, i int, id int64) (err error) {
-		lists[i], err = a.Listings(ctx, page.Page{Num: 1, Size: first}, id)
+		lists[i], err = a.Listings(ctx, pagination.Page{Num: 1, Size: first}, id)
 		return err
 	})
 	return slices.Concat(lists...), err

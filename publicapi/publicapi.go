@@ -19,9 +19,9 @@ import (
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/users"
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/nextflight"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/backendclient"
+	"github.com/veranda-go/veranda/internal/coalesce"
 )
 
 // Config is what a core needs to know.
@@ -49,8 +49,8 @@ type API struct {
 	listingKeys, userKeys route // Idempotency-Key
 
 	// What many requests ask at the same moment is asked once.
-	lists  nextflight.Group[list, []listings.Listing]
-	owners *nextflight.Batch[int64, *users.User]
+	lists  coalesce.Group[list, []listings.Listing]
+	owners *coalesce.Batch[int64, *users.User]
 	kept   *otter.Cache[int64, *users.User] // nil if no users are kept
 
 	feed feed
@@ -59,7 +59,7 @@ type API struct {
 // New is a core over two backends.
 func New(l *listings.Client, u *users.Client, c Config) *API {
 	a := &API{listings: l, users: u, maxPageSize: c.MaxPageSize, now: time.Now}
-	a.owners = nextflight.NewBatch(users.MaxBatch, a.findUsers)
+	a.owners = coalesce.NewBatch(users.MaxBatch, a.findUsers)
 	if c.UserCacheSize > 0 {
 		a.kept = otter.Must(&otter.Options[int64, *users.User]{
 			MaximumSize:      c.UserCacheSize,
@@ -81,11 +81,11 @@ func (a *API) Ready(ctx context.Context) error {
 	if cause == nil {
 		return nil
 	}
-	down := fault.Wrap(fault.Unavailable, "", cause)
-	down.Problems = nil
+	down := apierror.Wrap(apierror.Unavailable, "", cause)
+	down.Fields = nil
 	for _, err := range errs {
 		if err != nil {
-			down.Problems = append(down.Problems, fault.From(err).Problems...)
+			down.Fields = append(down.Fields, apierror.From(err).Fields...)
 		}
 	}
 	return down
@@ -98,9 +98,9 @@ func documented(err error, service string) error {
 	if err == nil {
 		return nil
 	}
-	switch fault.KindOf(err) {
-	case fault.NotFound, fault.Unsupported:
-		return fault.Wrap(fault.Unavailable, service+" unavailable", err)
+	switch apierror.KindOf(err) {
+	case apierror.NotFound, apierror.Unsupported:
+		return apierror.Wrap(apierror.Unavailable, service+" unavailable", err)
 	}
 	return err
 }
@@ -109,8 +109,8 @@ func documented(err error, service string) error {
 // backend does not have it. A backend that knows only /users/{id} takes
 // /users/batch for an id, and finds it malformed or not there.
 func missing(err error) bool {
-	switch fault.KindOf(err) {
-	case fault.NotFound, fault.Unsupported, fault.Invalid:
+	switch apierror.KindOf(err) {
+	case apierror.NotFound, apierror.Unsupported, apierror.Invalid:
 		return true
 	}
 	return false
@@ -120,7 +120,7 @@ func missing(err error) bool {
 // a backend may take /users/batch for an id and break on it. One that does not
 // answer at all is just not there.
 func stumbles(err error) bool {
-	var answer *wire.StatusError
+	var answer *backendclient.StatusError
 	return errors.As(err, &answer) && answer.Status == http.StatusInternalServerError
 }
 

@@ -13,10 +13,10 @@ import (
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/users"
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/page"
-	"github.com/veranda-go/veranda/internal/testbed"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/backendclient"
+	"github.com/veranda-go/veranda/internal/fakebackend"
+	"github.com/veranda-go/veranda/internal/pagination"
 	"github.com/veranda-go/veranda/publicapi"
 )
 
@@ -28,18 +28,18 @@ const (
 // bed is a core in front of somebody else's backend.
 type bed struct {
 	*publicapi.API
-	*testbed.Foreign
-	listings, users *testbed.Tap
+	*fakebackend.Backend
+	listings, users *fakebackend.Proxy
 }
 
 func newBed(t *testing.T) *bed {
 	t.Helper()
-	b := &bed{Foreign: &testbed.Foreign{}}
-	b.listings, b.users = testbed.NewTap(t, b.ListingService()), testbed.NewTap(t, b.UserService())
-	transport := wire.NewTransport()
+	b := &bed{Backend: &fakebackend.Backend{}}
+	b.listings, b.users = fakebackend.NewProxy(t, b.ListingService()), fakebackend.NewProxy(t, b.UserService())
+	transport := backendclient.NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)
-	client := func(service, url string) *wire.Client {
-		c, err := wire.NewClient(service, url, 10*time.Second, transport)
+	client := func(service, url string) *backendclient.Client {
+		c, err := backendclient.NewClient(service, url, 10*time.Second, transport)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +64,7 @@ func (b *bed) owners(t *testing.T, userIDs ...int64) ([]*users.User, []error) {
 }
 
 // wantRoutes compares what a backend was asked, such as "GET /users ×1".
-func wantRoutes(t *testing.T, tap *testbed.Tap, want ...string) {
+func wantRoutes(t *testing.T, tap *fakebackend.Proxy, want ...string) {
 	t.Helper()
 	lines := tap.Routes()
 	slices.Sort(want)
@@ -73,14 +73,14 @@ func wantRoutes(t *testing.T, tap *testbed.Tap, want ...string) {
 	}
 }
 
-func wantKind(t *testing.T, err error, kind fault.Kind, sentence string) {
+func wantKind(t *testing.T, err error, kind apierror.Kind, sentence string) {
 	t.Helper()
 	if err == nil {
 		t.Errorf("no error, want %q", sentence)
 		return
 	}
-	f := fault.From(err)
-	if got := strings.Join(f.Sentences(), "; "); f.Kind != kind || got != sentence {
+	f := apierror.From(err)
+	if got := strings.Join(f.Messages(), "; "); f.Kind != kind || got != sentence {
 		t.Errorf("got kind %d %q, want kind %d %q", f.Kind, got, kind, sentence)
 	}
 }
@@ -237,7 +237,7 @@ func TestBatchComesAndGoes(t *testing.T) {
 // one works, is as good as none.
 func TestBatchThatIsNone(t *testing.T) {
 	for name, bad := range map[string]http.HandlerFunc{
-		"other shape": testbed.OtherShape,
+		"other shape": fakebackend.OtherShape,
 		"other users": func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, `{"result":true,"users":[{"id":7,"name":"x"},{"id":1,"name":"x"}],"listings":[{"id":7,"user_id":7}]}`)
 		},
@@ -246,14 +246,14 @@ func TestBatchThatIsNone(t *testing.T) {
 		},
 		"405": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusMethodNotAllowed) },
 		"501": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotImplemented) },
-		"500": testbed.Trace, // batch taken for an id, and not well
+		"500": fakebackend.Trace, // batch taken for an id, and not well
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBed(t)
 			b.AddUser("Ada")
 			b.AddUser("Lin")
 			b.AddListing(2, "rent", 5)
-			instead := func(tap *testbed.Tap, service http.Handler) {
+			instead := func(tap *fakebackend.Proxy, service http.Handler) {
 				tap.Instead(func(w http.ResponseWriter, r *http.Request) {
 					if strings.HasSuffix(r.URL.Path, "/batch") {
 						bad(w, r)
@@ -340,19 +340,19 @@ func TestLimits(t *testing.T) {
 		{1, 101, "page_size: must be at most 100"},
 		{math.MinInt64, math.MaxInt64, "page_num: must be at least 1; page_size: must be at most 100"},
 	} {
-		_, err := b.Listings(b.ctx(t), page.Page{Num: test.num, Size: test.size}, 0)
-		wantKind(t, err, fault.Invalid, test.want)
-		_, err = b.Users(b.ctx(t), page.Page{Num: test.num, Size: test.size})
-		wantKind(t, err, fault.Invalid, test.want)
+		_, err := b.Listings(b.ctx(t), pagination.Page{Num: test.num, Size: test.size}, 0)
+		wantKind(t, err, apierror.Invalid, test.want)
+		_, err = b.Users(b.ctx(t), pagination.Page{Num: test.num, Size: test.size})
+		wantKind(t, err, apierror.Invalid, test.want)
 	}
 	_, errs := b.ListingsOf(b.ctx(t), []*users.User{{ID: 1}, {ID: 2}}, 101)
 	for _, err := range errs {
-		wantKind(t, err, fault.Invalid, "first: must be at most 100")
+		wantKind(t, err, apierror.Invalid, "first: must be at most 100")
 	}
-	if found, err := b.Listings(b.ctx(t), page.Page{Num: math.MaxInt64, Size: 100}, 0); err != nil || len(found) != 0 {
+	if found, err := b.Listings(b.ctx(t), pagination.Page{Num: math.MaxInt64, Size: 100}, 0); err != nil || len(found) != 0 {
 		t.Errorf("got %v, %v", found, err)
 	}
-	if found, err := b.Users(b.ctx(t), page.Page{Num: math.MaxInt64, Size: 100}); err != nil || len(found) != 0 {
+	if found, err := b.Users(b.ctx(t), pagination.Page{Num: math.MaxInt64, Size: 100}); err != nil || len(found) != 0 {
 		t.Errorf("got %v, %v", found, err)
 	}
 	wantRoutes(t, b.listings)
@@ -368,7 +368,7 @@ func TestListingByID(t *testing.T) {
 	id := b.AddListing(1, "rent", 5)
 	for _, ask := range []int64{id, id + 1} {
 		_, err := b.Listing(b.ctx(t), ask)
-		wantKind(t, err, fault.Unsupported, unsupported)
+		wantKind(t, err, apierror.Unsupported, unsupported)
 	}
 }
 
@@ -420,13 +420,13 @@ func TestCreate(t *testing.T) {
 		t.Fatalf("got %v, %v", l, err)
 	}
 	_, _, err = b.CreateListing(b.ctx(t), listings.Draft{UserID: 2, Type: listings.Sale, Price: 1}, "")
-	wantKind(t, err, fault.Invalid, "user_id: no such user")
+	wantKind(t, err, apierror.Invalid, "user_id: no such user")
 	b.listings.Calls()
 	b.users.Calls()
 	_, _, err = b.CreateListing(b.ctx(t), listings.Draft{Type: "swap"}, "")
-	wantKind(t, err, fault.Invalid, "user_id: must be at least 1; listing_type: must be rent or sale; price: must be at least 1")
+	wantKind(t, err, apierror.Invalid, "user_id: must be at least 1; listing_type: must be rent or sale; price: must be at least 1")
 	_, _, err = b.CreateUser(b.ctx(t), users.Draft{Name: " "}, "")
-	wantKind(t, err, fault.Invalid, "name: must not be empty")
+	wantKind(t, err, apierror.Invalid, "name: must not be empty")
 	wantRoutes(t, b.listings) // it was refused here
 	wantRoutes(t, b.users)
 }
@@ -437,19 +437,19 @@ func TestDocumentedRoutesMissing(t *testing.T) {
 	b := newBed(t)
 	b.AddUser("Ada")
 	b.listings.Instead(http.NotFound)
-	_, err := b.Listings(b.ctx(t), page.Page{Num: 1, Size: 1}, 0)
-	wantKind(t, err, fault.Unavailable, "listing service unavailable")
+	_, err := b.Listings(b.ctx(t), pagination.Page{Num: 1, Size: 1}, 0)
+	wantKind(t, err, apierror.Unavailable, "listing service unavailable")
 	_, err = b.Listing(b.ctx(t), 1)
-	wantKind(t, err, fault.Unavailable, "listing service unavailable")
+	wantKind(t, err, apierror.Unavailable, "listing service unavailable")
 	_, _, err = b.CreateListing(b.ctx(t), listings.Draft{UserID: 1, Type: listings.Rent, Price: 1}, "")
-	wantKind(t, err, fault.Unavailable, "listing service unavailable")
+	wantKind(t, err, apierror.Unavailable, "listing service unavailable")
 	_, errs := b.ListingsOf(b.ctx(t), []*users.User{{ID: 1}}, 1)
-	wantKind(t, errs[0], fault.Unavailable, "listing service unavailable")
+	wantKind(t, errs[0], apierror.Unavailable, "listing service unavailable")
 	b.users.Instead(http.NotFound)
-	_, err = b.Users(b.ctx(t), page.Page{Num: 1, Size: 1})
-	wantKind(t, err, fault.Unavailable, "user service unavailable")
+	_, err = b.Users(b.ctx(t), pagination.Page{Num: 1, Size: 1})
+	wantKind(t, err, apierror.Unavailable, "user service unavailable")
 	_, _, err = b.CreateUser(b.ctx(t), users.Draft{Name: "Ada"}, "")
-	wantKind(t, err, fault.Unavailable, "user service unavailable")
+	wantKind(t, err, apierror.Unavailable, "user service unavailable")
 }
 
 func TestReady(t *testing.T) {
@@ -457,12 +457,12 @@ func TestReady(t *testing.T) {
 	if err := b.Ready(t.Context()); err != nil {
 		t.Error(err)
 	}
-	b.listings.Instead(testbed.Cut)
-	wantKind(t, b.Ready(t.Context()), fault.Unavailable, "listing service unavailable")
-	b.users.Instead(testbed.Trace)
-	wantKind(t, b.Ready(t.Context()), fault.Unavailable, "listing service unavailable; user service unavailable")
+	b.listings.Instead(fakebackend.Cut)
+	wantKind(t, b.Ready(t.Context()), apierror.Unavailable, "listing service unavailable")
+	b.users.Instead(fakebackend.Trace)
+	wantKind(t, b.Ready(t.Context()), apierror.Unavailable, "listing service unavailable; user service unavailable")
 	b.listings.Instead(nil)
-	wantKind(t, b.Ready(t.Context()), fault.Unavailable, "user service unavailable")
+	wantKind(t, b.Ready(t.Context()), apierror.Unavailable, "user service unavailable")
 	b.users.Instead(nil)
 	if err := b.Ready(t.Context()); err != nil {
 		t.Error(err)
@@ -473,7 +473,7 @@ func TestReady(t *testing.T) {
 func TestFallbackStopsAtTheFirstFailure(t *testing.T) {
 	b := newBed(t)
 	arrived, gone := make(chan struct{}, 100), make(chan struct{}, 100)
-	hang := testbed.Hang(gone)
+	hang := fakebackend.Hang(gone)
 	b.users.Instead(func(w http.ResponseWriter, r *http.Request) {
 		switch filepath.Base(r.URL.Path) {
 		case "batch":
@@ -487,7 +487,7 @@ func TestFallbackStopsAtTheFirstFailure(t *testing.T) {
 				t.Error("one more than agreed")
 			case <-time.After(100 * time.Millisecond):
 			}
-			testbed.Trace(w, r)
+			fakebackend.Trace(w, r)
 		default:
 			arrived <- struct{}{}
 			hang(w, r)
@@ -499,7 +499,7 @@ func TestFallbackStopsAtTheFirstFailure(t *testing.T) {
 	}
 	_, errs := b.owners(t, ids...)
 	for _, err := range errs {
-		wantKind(t, err, fault.Unavailable, "user service unavailable")
+		wantKind(t, err, apierror.Unavailable, "user service unavailable")
 	}
 	for range fanOut - 1 {
 		<-gone

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/apierror"
 )
 
 // route remembers whether a backend has a route that the documented system
@@ -38,7 +38,7 @@ func (r *route) check(ctx context.Context, now time.Time, key string, honours fu
 	case err != nil:
 		return err
 	case !yes:
-		return fault.New(fault.Unsupported, "Idempotency-Key: not supported by this backend")
+		return apierror.New(apierror.Unsupported, "Idempotency-Key: not supported by this backend")
 	}
 	r.markPresent(now)
 	return nil

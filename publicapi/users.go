@@ -7,15 +7,15 @@ import (
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/users"
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/page"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/pagination"
 )
 
 const userService = "user service"
 
 // Users returns a page of users, newest first.
-func (a *API) Users(ctx context.Context, pg page.Page) ([]users.User, error) {
-	if err := fault.Check(pg.Problems(a.maxPageSize)); err != nil {
+func (a *API) Users(ctx context.Context, pg pagination.Page) ([]users.User, error) {
+	if err := apierror.FromFields(pg.Validate(a.maxPageSize)); err != nil {
 		return nil, err
 	}
 	if _, ok := pg.Offset(); !ok {
@@ -31,7 +31,7 @@ func (a *API) User(ctx context.Context, id int64) (*users.User, error) {
 	switch {
 	case err == nil:
 		return &u, nil
-	case fault.KindOf(err) == fault.NotFound:
+	case apierror.KindOf(err) == apierror.NotFound:
 		return nil, nil
 	}
 	return nil, documented(err, userService)
@@ -40,7 +40,7 @@ func (a *API) User(ctx context.Context, id int64) (*users.User, error) {
 // CreateUser creates a user. key makes it safe to repeat; "" is none.
 // replayed tells that it was created by an earlier call.
 func (a *API) CreateUser(ctx context.Context, d users.Draft, key string) (_ users.User, replayed bool, err error) {
-	if err := fault.Check(d.Problems()); err != nil {
+	if err := apierror.FromFields(d.Validate()); err != nil {
 		return users.User{}, false, err
 	}
 	if err := a.userKeys.check(ctx, a.now(), key, a.users.HonoursKeys); err != nil {
@@ -121,8 +121,8 @@ func (a *API) findUsers(ctx context.Context, ids []int64) (map[int64]*users.User
 // ownerFailure is what is shown beside listings whose users could not be had:
 // late or not at all is the same to who reads the listings.
 func ownerFailure(err error) error {
-	if k := fault.KindOf(err); k == fault.Timeout || k == fault.Invalid {
-		return fault.Wrap(fault.Unavailable, userService+" unavailable", err)
+	if k := apierror.KindOf(err); k == apierror.Timeout || k == apierror.Invalid {
+		return apierror.Wrap(apierror.Unavailable, userService+" unavailable", err)
 	}
 	return err
 }

@@ -13,36 +13,37 @@ import (
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/users"
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/fastjson"
+	"github.com/veranda-go/veranda/internal/httpapi"
 	"github.com/veranda-go/veranda/publicapi"
 )
 
-// Door serves the routes below /public-api. Make it with New.
-type Door struct {
+// Handler serves the routes below /public-api. Make it with New.
+type Handler struct {
 	api    *publicapi.API
 	log    *slog.Logger
-	limits wire.StreamLimits
+	limits httpapi.StreamLimits
 }
 
 // New opens a REST door to api.
-func New(api *publicapi.API, log *slog.Logger) *Door {
-	return &Door{api, log, wire.DefaultStreamLimits}
+func New(api *publicapi.API, log *slog.Logger) *Handler {
+	return &Handler{api, log, httpapi.DefaultStreamLimits}
 }
 
 // Routes adds the door's routes to r.
-func (d *Door) Routes(r chi.Router) {
-	r.Get("/public-api/listings", wire.Handle(d.log, d.listings))
-	r.Get("/public-api/listings/stream", wire.Handle(d.log, d.stream))
-	r.Post("/public-api/listings", wire.Handle(d.log, d.createListing))
-	r.Post("/public-api/users", wire.Handle(d.log, d.createUser))
+func (d *Handler) Routes(r chi.Router) {
+	r.Get("/public-api/listings", httpapi.Handle(d.log, d.listings))
+	r.Get("/public-api/listings/stream", httpapi.Handle(d.log, d.stream))
+	r.Post("/public-api/listings", httpapi.Handle(d.log, d.createListing))
+	r.Post("/public-api/users", httpapi.Handle(d.log, d.createUser))
 }
 
 // listings answers the documented question, a numbered page, and with any of
 // our own parameters filtered, sorted or cursor-paged ones. Those answers
 // also tell where to go on.
-func (d *Door) listings(w http.ResponseWriter, r *http.Request) error {
-	p, err := wire.Query(r)
+func (d *Handler) listings(w http.ResponseWriter, r *http.Request) error {
+	p, err := httpapi.Query(r)
 	if err != nil {
 		return err
 	}
@@ -86,20 +87,20 @@ func (d *Door) listings(w http.ResponseWriter, r *http.Request) error {
 		}
 		if len(sentences) > 0 {
 			b = append(b, `,"errors":`...)
-			b = wire.AppendStrings(b, sentences)
+			b = fastjson.AppendStrings(b, sentences)
 		}
 		return append(b, '}')
 	}
 	if len(sentences) > 0 {
 		w.Header().Set("Cache-Control", "no-store") // nobody should keep half an answer
-		wire.Write(w, http.StatusOK, body)
+		httpapi.Write(w, http.StatusOK, body)
 		return nil
 	}
-	wire.WriteTagged(w, r, wire.MediaJSON, body)
+	httpapi.WriteTagged(w, r, httpapi.MediaJSON, body)
 	return nil
 }
 
-func (d *Door) owners(ctx context.Context, list []listings.Listing) ([]*users.User, []error) {
+func (d *Handler) owners(ctx context.Context, list []listings.Listing) ([]*users.User, []error) {
 	pointers := make([]*listings.Listing, len(list))
 	for i := range list {
 		pointers[i] = &list[i]
@@ -117,7 +118,7 @@ func distinct(errs []error) []string {
 			continue
 		}
 		last = err
-		for _, s := range fault.From(err).Sentences() {
+		for _, s := range apierror.From(err).Messages() {
 			if !seen[s] {
 				seen[s] = true
 				out = append(out, s)
@@ -127,8 +128,8 @@ func distinct(errs []error) []string {
 	return out
 }
 
-func (d *Door) createListing(w http.ResponseWriter, r *http.Request) error {
-	p, err := wire.JSON(w, r, "user_id", "listing_type", "price")
+func (d *Handler) createListing(w http.ResponseWriter, r *http.Request) error {
+	p, err := httpapi.JSON(w, r, "user_id", "listing_type", "price")
 	if err != nil {
 		return err
 	}
@@ -136,7 +137,7 @@ func (d *Door) createListing(w http.ResponseWriter, r *http.Request) error {
 	if err := p.Err(); err != nil {
 		return err
 	}
-	key, err := wire.IdempotencyKey(r.Header)
+	key, err := httpapi.IdempotencyKey(r.Header)
 	if err != nil {
 		return err
 	}
@@ -145,15 +146,15 @@ func (d *Door) createListing(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	markReplayed(w, replayed)
-	wire.Write(w, http.StatusOK, func(b []byte) []byte {
+	httpapi.Write(w, http.StatusOK, func(b []byte) []byte {
 		b = append(b, `{"result":true,"listing":`...)
 		return append(l.AppendJSON(b), '}')
 	})
 	return nil
 }
 
-func (d *Door) createUser(w http.ResponseWriter, r *http.Request) error {
-	p, err := wire.JSON(w, r, "name")
+func (d *Handler) createUser(w http.ResponseWriter, r *http.Request) error {
+	p, err := httpapi.JSON(w, r, "name")
 	if err != nil {
 		return err
 	}
@@ -161,7 +162,7 @@ func (d *Door) createUser(w http.ResponseWriter, r *http.Request) error {
 	if err := p.Err(); err != nil {
 		return err
 	}
-	key, err := wire.IdempotencyKey(r.Header)
+	key, err := httpapi.IdempotencyKey(r.Header)
 	if err != nil {
 		return err
 	}
@@ -170,7 +171,7 @@ func (d *Door) createUser(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	markReplayed(w, replayed)
-	wire.Write(w, http.StatusOK, func(b []byte) []byte {
+	httpapi.Write(w, http.StatusOK, func(b []byte) []byte {
 		b = append(b, `{"result":true,"user":`...)
 		return append(u.AppendJSON(b), '}')
 	})
@@ -180,6 +181,6 @@ func (d *Door) createUser(w http.ResponseWriter, r *http.Request) error {
 // markReplayed tells an answer given again from a new one.
 func markReplayed(w http.ResponseWriter, replayed bool) {
 	if replayed {
-		w.Header().Set(wire.ReplayedHeader, "true")
+		w.Header().Set(httpapi.ReplayedHeader, "true")
 	}
 }

@@ -22,8 +22,9 @@ import (
 	"github.com/veranda-go/veranda/backend/users"
 	userslite "github.com/veranda-go/veranda/backend/users/sqlite"
 	"github.com/veranda-go/veranda/graph"
-	"github.com/veranda-go/veranda/internal/testbed"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/backendclient"
+	"github.com/veranda-go/veranda/internal/fakebackend"
+	"github.com/veranda-go/veranda/internal/httpapi"
 	"github.com/veranda-go/veranda/publicapi"
 )
 
@@ -32,8 +33,8 @@ const maxPageSize = 50
 // bed is both doors in front of our services on stores of their own.
 type bed struct {
 	url             string
-	door            *Door
-	listings, users *testbed.Tap
+	door            *Handler
+	listings, users *fakebackend.Proxy
 	store           *slowStore
 }
 
@@ -65,14 +66,14 @@ func newBed(t *testing.T) *bed {
 	}
 	t.Cleanup(func() { _, _ = ls.Close(), us.Close() })
 	b := &bed{store: &slowStore{Store: ls}}
-	lr, ur := wire.NewRouter(), wire.NewRouter()
+	lr, ur := httpapi.NewRouter(), httpapi.NewRouter()
 	listings.NewHandler(b.store, maxPageSize, log).Routes(lr)
 	users.NewHandler(us, maxPageSize, log).Routes(ur)
-	b.listings, b.users = testbed.NewTap(t, lr), testbed.NewTap(t, ur)
-	transport := wire.NewTransport()
+	b.listings, b.users = fakebackend.NewProxy(t, lr), fakebackend.NewProxy(t, ur)
+	transport := backendclient.NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)
-	client := func(service, url string) *wire.Client {
-		c, err := wire.NewClient(service, url, 10*time.Second, transport)
+	client := func(service, url string) *backendclient.Client {
+		c, err := backendclient.NewClient(service, url, 10*time.Second, transport)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,7 +82,7 @@ func newBed(t *testing.T) *bed {
 	api := publicapi.New(listings.NewClient(client("listing service", b.listings.URL)),
 		users.NewClient(client("user service", b.users.URL)), publicapi.Config{MaxPageSize: maxPageSize})
 	b.door = New(api, log)
-	r := wire.NewRouter()
+	r := httpapi.NewRouter()
 	b.door.Routes(r)
 	r.Handle("/graphql", graph.New(api, log))
 	srv := httptest.NewServer(r)
@@ -178,7 +179,7 @@ func TestWalk(t *testing.T) {
 	b := newBed(t)
 	rows := b.fill(t, 97)
 	middle := rows[len(rows)/2].CreatedAt
-	for _, order := range []listings.Order{listings.Newest, listings.Oldest, listings.PriceUp, listings.PriceDown} {
+	for _, order := range []listings.Order{listings.Newest, listings.Oldest, listings.PriceAsc, listings.PriceDesc} {
 		for filter, keep := range map[string]func(*listings.Listing) bool{
 			"":                  func(*listings.Listing) bool { return true },
 			"user_id=2":         func(l *listings.Listing) bool { return l.UserID == 2 },
@@ -363,7 +364,7 @@ func TestConditional(t *testing.T) {
 		}
 	}
 	// Half an answer has no tag, and none is compared with it.
-	b.users.Instead(testbed.Cut)
+	b.users.Instead(fakebackend.Cut)
 	resp, text := b.do(t, "GET", "/public-api/listings", "", "If-None-Match", "*")
 	if resp.StatusCode != http.StatusOK || resp.Header.Get("ETag") != "" || resp.Header.Get("Cache-Control") != "no-store" ||
 		!strings.HasSuffix(text, `"user":null}],"errors":["user service unavailable"]}`) {

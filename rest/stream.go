@@ -5,8 +5,9 @@ import (
 	"net/http"
 
 	"github.com/veranda-go/veranda/backend/listings"
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/fastjson"
+	"github.com/veranda-go/veranda/internal/httpapi"
 	"github.com/veranda-go/veranda/publicapi"
 )
 
@@ -15,8 +16,8 @@ import (
 // misses nothing. One that begins now is told where that is, by an event
 // "start" without data, so that it may also be cut off before its first
 // listing.
-func (d *Door) stream(w http.ResponseWriter, r *http.Request) error {
-	p, err := wire.Query(r)
+func (d *Handler) stream(w http.ResponseWriter, r *http.Request) error {
+	p, err := httpapi.Query(r)
 	if err != nil {
 		return err
 	}
@@ -29,7 +30,7 @@ func (d *Door) stream(w http.ResponseWriter, r *http.Request) error {
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
 		after = last
 	} else if given && after == "" {
-		return fault.Input("after", "must not be empty")
+		return apierror.Invalidf("after", "must not be empty")
 	}
 	start := after == ""
 	if start {
@@ -45,7 +46,7 @@ func (d *Door) stream(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 		return nil // who wants no body cannot want one that does not end
 	}
-	events := wire.NewEvents(w, r, d.limits)
+	events := httpapi.NewEvents(w, r, d.limits)
 	defer events.Close()
 	if start {
 		events.Send("start", after, nil)
@@ -61,7 +62,7 @@ func (d *Door) stream(w http.ResponseWriter, r *http.Request) error {
 				b = appendListing(b, &list[i], owners[i])
 				if errs != nil && errs[i] != nil {
 					// Its user may exist all the same.
-					b = wire.AppendStrings(append(b[:len(b)-1], `,"errors":`...), fault.From(errs[i]).Sentences())
+					b = fastjson.AppendStrings(append(b[:len(b)-1], `,"errors":`...), apierror.From(errs[i]).Messages())
 					b = append(b, '}')
 				}
 				return b

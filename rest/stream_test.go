@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/veranda-go/veranda/internal/testbed"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/fakebackend"
+	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
 // reader is a client of the stream.
@@ -114,7 +114,7 @@ func TestStream(t *testing.T) {
 	// A user who is not there is told from one who cannot be asked for.
 	alone := b.follow(t, "?after="+at(6))
 	alone.wants(`"user":{"id":3,"name":"user 3",`)
-	b.users.Instead(testbed.Cut)
+	b.users.Instead(fakebackend.Cut)
 	alone = b.follow(t, "?after="+at(6))
 	alone.wants(`"user":null,"errors":["user service unavailable"]}` + "\n")
 }
@@ -125,7 +125,7 @@ func TestStreamToWhoDoesNotRead(t *testing.T) {
 	const clients = 5
 	b := newBed(t)
 	b.fill(t, 0)
-	b.door.limits = wire.StreamLimits{KeepAlive: time.Minute, Write: 300 * time.Millisecond}
+	b.door.limits = httpapi.StreamLimits{KeepAlive: time.Minute, Write: 300 * time.Millisecond}
 	// A feed without end.
 	b.listings.Instead(func(w http.ResponseWriter, r *http.Request) {
 		var after int64
@@ -165,7 +165,7 @@ func TestStreamToWhoDoesNotRead(t *testing.T) {
 	streams := func() int {
 		var text strings.Builder
 		_ = pprof.Lookup("goroutine").WriteTo(&text, 2)
-		return strings.Count(text.String(), "rest.(*Door).stream(")
+		return strings.Count(text.String(), "rest.(*Handler).stream(")
 	}
 	most := 0
 	for deadline := time.Now().Add(30 * time.Second); most == 0 || streams() > 0; time.Sleep(50 * time.Millisecond) {

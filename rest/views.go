@@ -5,7 +5,7 @@ import (
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/users"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/fastjson"
 )
 
 // appendListing appends a listing as this door shows it: with its user in
@@ -29,5 +29,5 @@ func appendCursor(b []byte, list []listings.Listing, i int, order listings.Order
 	if len(list) == 0 {
 		return append(b, "null"...)
 	}
-	return wire.AppendString(b, listings.CursorOf(&list[i], order).String())
+	return fastjson.AppendString(b, listings.CursorOf(&list[i], order).String())
 }

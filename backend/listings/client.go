@@ -6,28 +6,30 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/page"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/backendclient"
+	"github.com/veranda-go/veranda/internal/fastjson"
+	"github.com/veranda-go/veranda/internal/httpapi"
+	"github.com/veranda-go/veranda/internal/pagination"
 )
 
 // Client calls the listing service, one method for each route. It trusts the
 // service's data but not its shape: an answer without the expected member is
 // Unsupported, since some implementations answer unknown routes with 200.
 type Client struct {
-	wire *wire.Client
+	wire *backendclient.Client
 }
 
 // NewClient calls the service through c.
-func NewClient(c *wire.Client) *Client { return &Client{c} }
+func NewClient(c *backendclient.Client) *Client { return &Client{c} }
 
-var errShape = fault.New(fault.Unsupported, "not supported by this listing service")
+var errShape = apierror.New(apierror.Unsupported, "not supported by this listing service")
 
 // Ping asks the documented GET /listings/ping.
 func (c *Client) Ping(ctx context.Context) error { return c.wire.Ping(ctx, "/listings/ping", "") }
 
 // List asks the documented GET /listings; userID 0 asks for all users'.
-func (c *Client) List(ctx context.Context, pg page.Page, userID int64) ([]Listing, error) {
+func (c *Client) List(ctx context.Context, pg pagination.Page, userID int64) ([]Listing, error) {
 	q := make([]byte, 0, 80)
 	q = strconv.AppendInt(append(q, "page_num="...), pg.Num, 10)
 	q = strconv.AppendInt(append(q, "&page_size="...), pg.Size, 10)
@@ -40,7 +42,7 @@ func (c *Client) List(ctx context.Context, pg page.Page, userID int64) ([]Listin
 // NewestOf asks our GET /listings/batch for the newest size listings of each
 // of at most MaxBatch users.
 func (c *Client) NewestOf(ctx context.Context, userIDs []int64, size int64) ([]Listing, error) {
-	q := wire.AppendIDs(nil, "user_id", userIDs)
+	q := backendclient.AppendIDs(nil, "user_id", userIDs)
 	q = strconv.AppendInt(append(q, "&page_size="...), size, 10)
 	return c.list(ctx, "/listings/batch", string(q))
 }
@@ -80,7 +82,7 @@ func (c *Client) Find(ctx context.Context, q Query) (found []Listing, more bool,
 // with rows beyond theirs, in the direction of travel. q has no UserID and no
 // Offset. Unsupported as in Find.
 func (c *Client) OfUsers(ctx context.Context, userIDs []int64, q Query) (found []Listing, moreOf []int64, err error) {
-	text := wire.AppendIDs(append(q.append(nil), '&'), "user_id", userIDs)
+	text := backendclient.AppendIDs(append(q.append(nil), '&'), "user_id", userIDs)
 	answer, err := c.ask(ctx, "/listings/batch", string(text))
 	if err != nil {
 		return nil, nil, err
@@ -155,10 +157,10 @@ type many struct {
 	LastID   *int64     `json:"last_id"`
 }
 
-// ScanJSON is part of wire.Scanned.
-func (m *many) ScanJSON(s *wire.Scan) bool {
+// ScanJSON is part of fastjson.Scanned.
+func (m *many) ScanJSON(s *fastjson.Scan) bool {
 	s.Skip(`{"result":true,"listings":[`)
-	rows := wire.ScanList(s, (*Listing).scan)
+	rows := fastjson.ScanList(s, (*Listing).scan)
 	s.Skip("}")
 	if !s.End() {
 		return false
@@ -168,7 +170,7 @@ func (m *many) ScanJSON(s *wire.Scan) bool {
 }
 
 // scan reads what AppendJSON wrote.
-func (l *Listing) scan(s *wire.Scan) {
+func (l *Listing) scan(s *fastjson.Scan) {
 	s.Skip(`{"id":`)
 	l.ID = s.Int()
 	s.Skip(`,"user_id":`)
@@ -214,7 +216,7 @@ func (c *Client) Get(ctx context.Context, id int64) (Listing, error) {
 // HonoursKeys tells whether the service takes the idempotency key of a
 // creation for what it is. One that knows only the documented ignores it.
 func (c *Client) HonoursKeys(ctx context.Context) (bool, error) {
-	return c.wire.Features(ctx, "/listings/ping", wire.FeatureIdempotencyKey)
+	return c.wire.Features(ctx, "/listings/ping", httpapi.FeatureIdempotencyKey)
 }
 
 // Create asks the documented POST /listings. key, unless "", is an idempotency

@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 
-	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/apierror"
 )
 
 // Cursor is a place in a list: that of one listing, in one order. It stays
@@ -72,4 +72,4 @@ func ParseCursor(text string) (Cursor, error) {
 	return c, nil
 }
 
-var errCursor = fault.Input("", "is not a cursor of this service")
+var errCursor = apierror.Invalidf("", "is not a cursor of this service")

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/veranda-go/veranda/backend/listings"
-	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/apierror"
 )
 
 func TestCursor(t *testing.T) {
@@ -14,8 +14,8 @@ func TestCursor(t *testing.T) {
 	for order, want := range map[listings.Order]listings.Cursor{
 		listings.Newest:    {Order: listings.Newest, Key: 1675820997000000, ID: 7},
 		listings.Oldest:    {Order: listings.Oldest, Key: 1675820997000000, ID: 7},
-		listings.PriceUp:   {Order: listings.PriceUp, Key: 6000, ID: 7},
-		listings.PriceDown: {Order: listings.PriceDown, Key: 6000, ID: 7},
+		listings.PriceAsc:  {Order: listings.PriceAsc, Key: 6000, ID: 7},
+		listings.PriceDesc: {Order: listings.PriceDesc, Key: 6000, ID: 7},
 	} {
 		if got := listings.CursorOf(&l, order); got != want {
 			t.Errorf("%v: %+v, want %+v", order, got, want)
@@ -23,7 +23,7 @@ func TestCursor(t *testing.T) {
 	}
 	for _, key := range []int64{math.MinInt64, -1, 0, 1, 1675820997000000, math.MaxInt64} {
 		for _, id := range []int64{math.MinInt64, 0, 1, 1_000_000, math.MaxInt64} {
-			for order := listings.Newest; order <= listings.PriceDown; order++ {
+			for order := listings.Newest; order <= listings.PriceDesc; order++ {
 				c := listings.Cursor{Order: order, Key: key, ID: id}
 				if got, err := listings.ParseCursor(c.String()); err != nil || got != c {
 					t.Errorf("%+v is %q, which is %+v, %v", c, c.String(), got, err)
@@ -37,7 +37,7 @@ func TestCursor(t *testing.T) {
 }
 
 func TestCursorRefused(t *testing.T) {
-	good := listings.Cursor{Order: listings.PriceUp, Key: 6000, ID: 7}.String()
+	good := listings.Cursor{Order: listings.PriceAsc, Key: 6000, ID: 7}.String()
 	texts := []string{"", " ", "1", "null", "MQ", good[1:], good[:len(good)-1], good + "A", good + "=", " " + good, good + "\n", "\r\n" + good}
 	for i := range len(good) { // no slip of one character gets through
 		for _, c := range []byte("Aa0_-+/ \n") {
@@ -58,7 +58,7 @@ func TestCursorRefused(t *testing.T) {
 		}
 	}
 	for _, text := range texts {
-		if c, err := listings.ParseCursor(text); err == nil || fault.KindOf(err) != fault.Invalid {
+		if c, err := listings.ParseCursor(text); err == nil || apierror.KindOf(err) != apierror.Invalid {
 			t.Errorf("%q: %+v, %v", text, c, err)
 		}
 	}
@@ -67,7 +67,7 @@ func TestCursorRefused(t *testing.T) {
 func FuzzParseCursor(f *testing.F) {
 	f.Add("")
 	f.Add("EAAAAAAA")
-	for order := listings.Newest; order <= listings.PriceDown; order++ {
+	for order := listings.Newest; order <= listings.PriceDesc; order++ {
 		f.Add(listings.Cursor{Order: order, Key: 1675820997000000, ID: 7}.String())
 		f.Add(listings.Cursor{Order: order, Key: math.MaxInt64, ID: math.MinInt64}.String())
 	}

@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/veranda-go/veranda/internal/page"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/httpapi"
+	"github.com/veranda-go/veranda/internal/pagination"
 )
 
 // MaxWait is the longest that a feed may be asked to wait.
@@ -22,13 +22,13 @@ const (
 )
 
 func (h *Handler) feed(w http.ResponseWriter, r *http.Request) error {
-	p, err := wire.Query(r)
+	p, err := httpapi.Query(r)
 	if err != nil {
 		return err
 	}
 	after, userID := p.IntOrZero("after", -1), p.Int("user_id", 0)
-	size := p.Int("page_size", page.DefaultSize)
-	p.Check(page.SizeProblems("page_size", size, h.maxPageSize))
+	size := p.Int("page_size", pagination.DefaultSize)
+	p.Check(pagination.ValidateSize("page_size", size, h.maxPageSize))
 	wait := p.IntOrZero("wait", 0)
 	if wait > MaxWait.Milliseconds() {
 		p.Problem("wait", "must be at most "+strconv.FormatInt(MaxWait.Milliseconds(), 10))
@@ -54,7 +54,7 @@ func (h *Handler) await(ctx context.Context, after, userID, size int64, wait tim
 	}
 	waiting, stop := context.WithTimeout(ctx, max(wait, 0))
 	defer stop()
-	defer context.AfterFunc(wire.Draining(ctx), stop)()
+	defer context.AfterFunc(httpapi.Draining(ctx), stop)()
 	for {
 		found, err := h.store.Feed(ctx, after, userID, size)
 		if err != nil || after < 0 || len(found.Listings) > 0 || !h.news.waitFor(waiting, found.LastID) {

@@ -11,8 +11,8 @@ import (
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/listings/sqlite"
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
 func TestFeed(t *testing.T) {
@@ -79,7 +79,7 @@ func TestFeed(t *testing.T) {
 		refused(t, resp, body, http.StatusBadRequest, param)
 	}
 	other := client(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"result":true,"listings":[]}`)) })
-	if _, err := other.Feed(ctx, 0, 0, 10, 0); fault.KindOf(err) != fault.Unsupported {
+	if _, err := other.Feed(ctx, 0, 0, 10, 0); apierror.KindOf(err) != apierror.Unsupported {
 		t.Errorf("service without a feed: %v", err)
 	}
 }
@@ -114,7 +114,7 @@ func TestFeedOfOtherProcess(t *testing.T) {
 func TestFeedAndDeadline(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
-	r := wire.NewRouter()
+	r := httpapi.NewRouter()
 	listings.NewHandler(s.store, maxPageSize, slog.New(slog.DiscardHandler)).Routes(r)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		ctx, cancel := context.WithTimeout(req.Context(), 1200*time.Millisecond)
@@ -134,11 +134,11 @@ func TestFeedAndStop(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	drain, stop := context.WithCancel(t.Context())
-	r := wire.NewRouter()
+	r := httpapi.NewRouter()
 	listings.NewHandler(s.store, maxPageSize, slog.New(slog.DiscardHandler)).Routes(r)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		time.AfterFunc(50*time.Millisecond, stop)
-		ctx := wire.NewContext(w, req, time.Minute, drain)
+		ctx := httpapi.NewContext(w, req, time.Minute, drain)
 		defer ctx.End()
 		r.ServeHTTP(w, req.WithContext(ctx))
 	}))

@@ -10,10 +10,11 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"github.com/veranda-go/veranda/internal/nextflight"
-	"github.com/veranda-go/veranda/internal/once"
-	"github.com/veranda-go/veranda/internal/page"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/coalesce"
+	"github.com/veranda-go/veranda/internal/fastjson"
+	"github.com/veranda-go/veranda/internal/httpapi"
+	"github.com/veranda-go/veranda/internal/idempotency"
+	"github.com/veranda-go/veranda/internal/pagination"
 )
 
 // MaxBatch is the largest number of users in one batch.
@@ -27,8 +28,8 @@ type Handler struct {
 	store       Store
 	maxPageSize int64
 	log         *slog.Logger
-	inFlight    once.InFlight
-	lists       nextflight.Group[string, []byte] // answers by their query strings; not to be changed
+	inFlight    idempotency.InFlight
+	lists       coalesce.Group[string, []byte] // answers by their query strings; not to be changed
 	news        news
 }
 
@@ -39,17 +40,17 @@ func NewHandler(store Store, maxPageSize int64, log *slog.Logger) *Handler {
 
 // Routes adds the service's routes to r.
 func (h *Handler) Routes(r chi.Router) {
-	r.Get("/listings/ping", wire.Pong)
-	r.Get("/listings", wire.Handle(h.log, h.list))
-	r.Post("/listings", wire.Handle(h.log, h.create))
-	r.Get("/listings/batch", wire.Handle(h.log, h.batch))
-	r.Get("/listings/feed", wire.Handle(h.log, h.feed))
-	r.Get("/listings/{id}", wire.Handle(h.log, h.get))
+	r.Get("/listings/ping", httpapi.Pong)
+	r.Get("/listings", httpapi.Handle(h.log, h.list))
+	r.Post("/listings", httpapi.Handle(h.log, h.create))
+	r.Get("/listings/batch", httpapi.Handle(h.log, h.batch))
+	r.Get("/listings/feed", httpapi.Handle(h.log, h.feed))
+	r.Get("/listings/{id}", httpapi.Handle(h.log, h.get))
 }
 
 func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 	// A flight has its own deadline, so its riders need not wait for theirs.
-	answer, err := h.lists.Do(wire.Untimed(r.Context()), r.URL.RawQuery, func(ctx context.Context) ([]byte, error) {
+	answer, err := h.lists.Do(httpapi.Untimed(r.Context()), r.URL.RawQuery, func(ctx context.Context) ([]byte, error) {
 		ctx, cancel := context.WithTimeout(ctx, maxFlight)
 		defer cancel()
 		return h.answerList(ctx, r)
@@ -57,13 +58,13 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	wire.Write(w, http.StatusOK, func(b []byte) []byte { return append(b, answer...) })
+	httpapi.Write(w, http.StatusOK, func(b []byte) []byte { return append(b, answer...) })
 	return nil
 }
 
 // answerList depends on nothing of r but its query string.
 func (h *Handler) answerList(ctx context.Context, r *http.Request) ([]byte, error) {
-	p, err := wire.Query(r)
+	p, err := httpapi.Query(r)
 	if err != nil {
 		return nil, err
 	}
@@ -104,11 +105,11 @@ func (q *Query) cut(rows []Listing, size int64) []Listing {
 }
 
 func (h *Handler) create(w http.ResponseWriter, r *http.Request) error {
-	key, err := wire.IdempotencyKey(r.Header)
+	key, err := httpapi.IdempotencyKey(r.Header)
 	if err != nil {
 		return err
 	}
-	p, err := wire.Form(w, r)
+	p, err := httpapi.Form(w, r)
 	if err != nil {
 		return err
 	}
@@ -125,21 +126,21 @@ func (h *Handler) create(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if replayed {
-		w.Header().Set(wire.ReplayedHeader, "true")
+		w.Header().Set(httpapi.ReplayedHeader, "true")
 	}
 	writeOne(w, l)
 	return nil
 }
 
 func (h *Handler) batch(w http.ResponseWriter, r *http.Request) error {
-	p, err := wire.Query(r)
+	p, err := httpapi.Query(r)
 	if err != nil {
 		return err
 	}
 	ids := p.Ints("user_id", MaxBatch)
 	q, extended := ReadQuery(p)
-	size := p.Int("page_size", page.DefaultSize)
-	p.Check(page.SizeProblems("page_size", size, h.maxPageSize))
+	size := p.Int("page_size", pagination.DefaultSize)
+	p.Check(pagination.ValidateSize("page_size", size, h.maxPageSize))
 	if err := p.Err(); err != nil {
 		return err
 	}
@@ -169,7 +170,7 @@ func (h *Handler) batch(w http.ResponseWriter, r *http.Request) error {
 		shown, found = append(shown, rows...), found[n:]
 	}
 	writeList(w, shown, func(b []byte) []byte {
-		return wire.AppendList(append(b, `,"more_of":`...), moreOf, func(id *int64, b []byte) []byte {
+		return fastjson.AppendList(append(b, `,"more_of":`...), moreOf, func(id *int64, b []byte) []byte {
 			return strconv.AppendInt(b, *id, 10)
 		})
 	})
@@ -177,7 +178,7 @@ func (h *Handler) batch(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *Handler) get(w http.ResponseWriter, r *http.Request) error {
-	id, err := wire.PathID(chi.URLParam(r, "id"))
+	id, err := httpapi.PathID(chi.URLParam(r, "id"))
 	if err != nil {
 		return err
 	}
@@ -196,7 +197,7 @@ const rowBytes = 128
 // that it appends.
 func appendList(b []byte, rows []Listing, more func([]byte) []byte) []byte {
 	b = append(b, `{"result":true,"listings":`...)
-	b = wire.AppendList(b, rows, (*Listing).AppendJSON)
+	b = fastjson.AppendList(b, rows, (*Listing).AppendJSON)
 	if more != nil {
 		b = more(b)
 	}
@@ -204,11 +205,11 @@ func appendList(b []byte, rows []Listing, more func([]byte) []byte) []byte {
 }
 
 func writeList(w http.ResponseWriter, rows []Listing, more func([]byte) []byte) {
-	wire.Write(w, http.StatusOK, func(b []byte) []byte { return appendList(b, rows, more) })
+	httpapi.Write(w, http.StatusOK, func(b []byte) []byte { return appendList(b, rows, more) })
 }
 
 func writeOne(w http.ResponseWriter, l Listing) {
-	wire.Write(w, http.StatusOK, func(b []byte) []byte {
+	httpapi.Write(w, http.StatusOK, func(b []byte) []byte {
 		b = append(b, `{"result":true,"listing":`...)
 		return append(l.AppendJSON(b), '}')
 	})

@@ -16,9 +16,10 @@ import (
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/listings/sqlite"
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/page"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/backendclient"
+	"github.com/veranda-go/veranda/internal/httpapi"
+	"github.com/veranda-go/veranda/internal/pagination"
 )
 
 const maxPageSize = 100
@@ -38,16 +39,16 @@ func serve(t *testing.T) service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := wire.NewRouter()
+	r := httpapi.NewRouter()
 	listings.NewHandler(store, maxPageSize, slog.New(slog.DiscardHandler)).Routes(r)
 	server := httptest.NewServer(r)
-	transport := wire.NewTransport()
+	transport := backendclient.NewTransport()
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		server.Close()
 		store.Close()
 	})
-	c, err := wire.NewClient("listing service", server.URL, time.Minute, transport)
+	c, err := backendclient.NewClient("listing service", server.URL, time.Minute, transport)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,19 +150,19 @@ func TestClient(t *testing.T) {
 	}
 
 	for _, test := range []struct {
-		page page.Page
+		page pagination.Page
 		user int64
 		want []listings.Listing
 	}{
-		{page.Page{Num: 1, Size: 10}, 0, []listings.Listing{made[3], made[2], made[1], made[0]}},
-		{page.Page{Num: 1, Size: 3}, 0, []listings.Listing{made[3], made[2], made[1]}},
-		{page.Page{Num: 2, Size: 3}, 0, []listings.Listing{made[0]}},
-		{page.Page{Num: 3, Size: 3}, 0, nil},
-		{page.Page{Num: math.MaxInt64, Size: 100}, 0, nil},
-		{page.Page{Num: 1, Size: 10}, 1, []listings.Listing{made[2], made[0]}},
-		{page.Page{Num: 2, Size: 1}, 1, []listings.Listing{made[0]}},
-		{page.Page{Num: 1, Size: 10}, math.MaxInt64, []listings.Listing{made[3]}},
-		{page.Page{Num: 1, Size: 10}, 99, nil},
+		{pagination.Page{Num: 1, Size: 10}, 0, []listings.Listing{made[3], made[2], made[1], made[0]}},
+		{pagination.Page{Num: 1, Size: 3}, 0, []listings.Listing{made[3], made[2], made[1]}},
+		{pagination.Page{Num: 2, Size: 3}, 0, []listings.Listing{made[0]}},
+		{pagination.Page{Num: 3, Size: 3}, 0, nil},
+		{pagination.Page{Num: math.MaxInt64, Size: 100}, 0, nil},
+		{pagination.Page{Num: 1, Size: 10}, 1, []listings.Listing{made[2], made[0]}},
+		{pagination.Page{Num: 2, Size: 1}, 1, []listings.Listing{made[0]}},
+		{pagination.Page{Num: 1, Size: 10}, math.MaxInt64, []listings.Listing{made[3]}},
+		{pagination.Page{Num: 1, Size: 10}, 99, nil},
 	} {
 		got, err := s.List(ctx, test.page, test.user)
 		if err != nil || !slices.Equal(got, test.want) {
@@ -187,31 +188,31 @@ func TestClientFaults(t *testing.T) {
 	t.Parallel()
 	s, ctx := serve(t), t.Context()
 	_, get := s.Get(ctx, 5)
-	_, list := s.List(ctx, page.Page{Num: 0, Size: 101}, -1)
+	_, list := s.List(ctx, pagination.Page{Num: 0, Size: 101}, -1)
 	_, batch := s.NewestOf(ctx, nil, 10)
 	_, _, create := s.Create(ctx, listings.Draft{Type: "lease"}, "")
 	for _, test := range []struct {
 		err    error
-		kind   fault.Kind
+		kind   apierror.Kind
 		params []string
 	}{
-		{get, fault.NotFound, nil},
-		{list, fault.Invalid, []string{"page_num", "page_size", "user_id"}},
-		{batch, fault.Invalid, []string{"user_id"}},
-		{create, fault.Invalid, []string{"user_id", "listing_type", "price"}},
+		{get, apierror.NotFound, nil},
+		{list, apierror.Invalid, []string{"page_num", "page_size", "user_id"}},
+		{batch, apierror.Invalid, []string{"user_id"}},
+		{create, apierror.Invalid, []string{"user_id", "listing_type", "price"}},
 	} {
-		f := fault.From(test.err)
+		f := apierror.From(test.err)
 		if test.err == nil || f.Kind != test.kind {
 			t.Errorf("error %v of kind %d, want kind %d", test.err, f.Kind, test.kind)
 		}
 		var params []string
-		for _, p := range f.Problems {
-			params = append(params, p.Param)
+		for _, p := range f.Fields {
+			params = append(params, p.Field)
 		}
 		slices.Sort(params)
 		slices.Sort(test.params)
 		if test.params != nil && !slices.Equal(params, test.params) {
-			t.Errorf("problems %q, want one for each of %q", f.Sentences(), test.params)
+			t.Errorf("problems %q, want one for each of %q", f.Messages(), test.params)
 		}
 	}
 }

@@ -7,9 +7,10 @@ package listings
 import (
 	"strconv"
 
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/once"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/fastjson"
+	"github.com/veranda-go/veranda/internal/httpapi"
+	"github.com/veranda-go/veranda/internal/idempotency"
 )
 
 // Type is what is offered.
@@ -64,7 +65,7 @@ func (l *Listing) AppendJSON(b []byte) []byte {
 // which both the listing service and the public layer show.
 func (l *Listing) AppendPublicMembers(b []byte) []byte {
 	b = append(b, `"listing_type":`...)
-	b = wire.AppendString(b, string(l.Type))
+	b = fastjson.AppendString(b, string(l.Type))
 	b = append(b, `,"price":`...)
 	b = strconv.AppendInt(b, l.Price, 10)
 	b = append(b, `,"created_at":`...)
@@ -82,19 +83,19 @@ type Draft struct {
 
 // ReadDraft reads a draft from a form or a JSON object. What is wrong with
 // it is left in p.
-func ReadDraft(p *wire.Params) Draft {
+func ReadDraft(p *httpapi.Params) Draft {
 	d := Draft{
 		UserID: p.RequiredInt("user_id"),
 		Type:   Type(p.RequiredText("listing_type")),
 		Price:  p.RequiredInt("price"),
 	}
-	p.Check(d.Problems())
+	p.Check(d.Validate())
 	return d
 }
 
 // Digest is the same for drafts that are the same.
 func (d Draft) Digest() string {
-	return once.Digest(strconv.FormatInt(d.UserID, 10), string(d.Type), strconv.FormatInt(d.Price, 10))
+	return idempotency.Digest(strconv.FormatInt(d.UserID, 10), string(d.Type), strconv.FormatInt(d.Price, 10))
 }
 
 // Created is the listing that the draft became at a time in microseconds since
@@ -104,16 +105,16 @@ func (d Draft) Created(id, at int64) Listing {
 }
 
 // Problems are the rules that the draft breaks, nil if there are none.
-func (d Draft) Problems() []fault.Problem {
-	var problems []fault.Problem
+func (d Draft) Validate() []apierror.FieldError {
+	var problems []apierror.FieldError
 	if d.UserID < 1 {
-		problems = append(problems, fault.Problem{Param: "user_id", Text: "must be at least 1"})
+		problems = append(problems, apierror.FieldError{Field: "user_id", Message: "must be at least 1"})
 	}
 	if !d.Type.known() {
-		problems = append(problems, fault.Problem{Param: "listing_type", Text: typeRule})
+		problems = append(problems, apierror.FieldError{Field: "listing_type", Message: typeRule})
 	}
 	if d.Price < 1 {
-		problems = append(problems, fault.Problem{Param: "price", Text: "must be at least 1"})
+		problems = append(problems, apierror.FieldError{Field: "price", Message: "must be at least 1"})
 	}
 	return problems
 }

@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"github.com/veranda-go/veranda/backend/listings"
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
 const sale = "user_id=1&listing_type=sale&price=6000"
@@ -81,7 +81,7 @@ func TestIdempotencyKeyInProgress(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	slow := &slowStore{s.store, make(chan struct{}), make(chan struct{})}
-	r := wire.NewRouter()
+	r := httpapi.NewRouter()
 	listings.NewHandler(slow, maxPageSize, slog.New(slog.DiscardHandler)).Routes(r)
 	server := httptest.NewServer(r)
 	defer server.Close()
@@ -136,7 +136,7 @@ func TestIdempotencyKeyOfClient(t *testing.T) {
 	}
 	draft.Price++
 	_, _, err = s.Create(ctx, draft, "a")
-	if f := fault.From(err); f.Kind != fault.Mismatch || f.Sentences()[0] != "Idempotency-Key: already used with other parameters" {
+	if f := apierror.From(err); f.Kind != apierror.KeyMismatch || f.Messages()[0] != "Idempotency-Key: already used with other parameters" {
 		t.Errorf("another draft: %v of kind %d", err, f.Kind)
 	}
 
@@ -152,19 +152,19 @@ func TestIdempotencyKeyOfClient(t *testing.T) {
 		}
 	}
 	for _, status = range []int{500, 503} {
-		if _, err := other.HonoursKeys(ctx); fault.KindOf(err) != fault.Unavailable {
+		if _, err := other.HonoursKeys(ctx); apierror.KindOf(err) != apierror.Unavailable {
 			t.Errorf("status %d: %v", status, err)
 		}
 	}
 	for _, test := range []struct {
 		status int
 		key    string
-		want   fault.Kind
+		want   apierror.Kind
 	}{
-		{409, "a", fault.Conflict}, {422, "a", fault.Mismatch}, {409, "", fault.Unavailable}, {422, "", fault.Unavailable},
+		{409, "a", apierror.Conflict}, {422, "a", apierror.KeyMismatch}, {409, "", apierror.Unavailable}, {422, "", apierror.Unavailable},
 	} {
 		status = test.status
-		if _, _, err := other.Create(ctx, draft, test.key); fault.KindOf(err) != test.want {
+		if _, _, err := other.Create(ctx, draft, test.key); apierror.KindOf(err) != test.want {
 			t.Errorf("status %d to key %q: %v", status, test.key, err)
 		}
 	}

@@ -5,8 +5,8 @@ import (
 	"math"
 	"strings"
 
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
 // Order is how a list is sorted. Ties are broken by id, upwards where the
@@ -18,11 +18,11 @@ type Order uint8
 const (
 	Newest Order = iota
 	Oldest
-	PriceUp
-	PriceDown
+	PriceAsc
+	PriceDesc
 )
 
-var orders = [...]string{Newest: "newest", Oldest: "oldest", PriceUp: "price_asc", PriceDown: "price_desc"}
+var orders = [...]string{Newest: "newest", Oldest: "oldest", PriceAsc: "price_asc", PriceDesc: "price_desc"}
 
 // String is the order as the parameter of that name spells it.
 func (o Order) String() string { return orders[o] }
@@ -37,9 +37,9 @@ func ParseOrder(text string) (Order, bool) {
 	return 0, false
 }
 
-func (o Order) byPrice() bool { return o == PriceUp || o == PriceDown }
+func (o Order) byPrice() bool { return o == PriceAsc || o == PriceDesc }
 
-func (o Order) down() bool { return o == Newest || o == PriceDown }
+func (o Order) down() bool { return o == Newest || o == PriceDesc }
 
 // Compare sorts a and b: below zero when a comes first.
 func (o Order) Compare(a, b *Listing) int {
@@ -62,8 +62,8 @@ type Filter struct {
 }
 
 // Problems are the rules that the filter breaks, nil if there are none.
-func (f Filter) Problems() []fault.Problem {
-	var problems []fault.Problem
+func (f Filter) Validate() []apierror.FieldError {
+	var problems []apierror.FieldError
 	for _, n := range []struct {
 		param string
 		value int64
@@ -72,17 +72,17 @@ func (f Filter) Problems() []fault.Problem {
 		{"created_from", f.CreatedFrom}, {"created_before", f.CreatedBefore},
 	} {
 		if n.value < 0 {
-			problems = append(problems, fault.Problem{Param: n.param, Text: "must be at least 1"})
+			problems = append(problems, apierror.FieldError{Field: n.param, Message: "must be at least 1"})
 		}
 	}
 	if f.Type != "" && !f.Type.known() {
-		problems = append(problems, fault.Problem{Param: "listing_type", Text: typeRule})
+		problems = append(problems, apierror.FieldError{Field: "listing_type", Message: typeRule})
 	}
 	if f.MaxPrice > 0 && f.MinPrice > f.MaxPrice {
-		problems = append(problems, fault.Problem{Param: "min_price", Text: "must not be above max_price"})
+		problems = append(problems, apierror.FieldError{Field: "min_price", Message: "must not be above max_price"})
 	}
 	if f.CreatedBefore > 0 && f.CreatedFrom >= f.CreatedBefore {
-		problems = append(problems, fault.Problem{Param: "created_from", Text: "must be below created_before"})
+		problems = append(problems, apierror.FieldError{Field: "created_from", Message: "must be below created_before"})
 	}
 	return problems
 }
@@ -101,24 +101,24 @@ type Query struct {
 
 // Problems are the rules that the query breaks, nil if there are none. Those
 // of Limit are package page's.
-func (q Query) Problems() []fault.Problem {
-	problems := q.Filter.Problems()
+func (q Query) Validate() []apierror.FieldError {
+	problems := q.Filter.Validate()
 	if int(q.Order) >= len(orders) {
-		return append(problems, fault.Problem{Param: "order", Text: orderRule})
+		return append(problems, apierror.FieldError{Field: "order", Message: orderRule})
 	}
 	for _, c := range []struct {
 		param string
 		*Cursor
 	}{{"after", q.After}, {"before", q.Before}} {
 		if c.Cursor != nil && c.Order != q.Order {
-			problems = append(problems, fault.Problem{Param: c.param, Text: "belongs to another order"})
+			problems = append(problems, apierror.FieldError{Field: c.param, Message: "belongs to another order"})
 		}
 	}
 	switch {
 	case q.After != nil && q.Before != nil:
-		problems = append(problems, fault.Problem{Param: "before", Text: "not together with after"})
+		problems = append(problems, apierror.FieldError{Field: "before", Message: "not together with after"})
 	case q.Offset > 0 && (q.After != nil || q.Before != nil):
-		problems = append(problems, fault.Problem{Param: "page_num", Text: "not together with a cursor"})
+		problems = append(problems, apierror.FieldError{Field: "page_num", Message: "not together with a cursor"})
 	}
 	return problems
 }
@@ -128,7 +128,7 @@ var orderRule = "must be " + strings.Join(orders[:len(orders)-1], ", ") + " or "
 // ReadQuery reads all of a query but the user and the page. extended tells
 // whether any parameter was there that the documented question lacks. What is
 // wrong is left in p.
-func ReadQuery(p *wire.Params) (q Query, extended bool) {
+func ReadQuery(p *httpapi.Params) (q Query, extended bool) {
 	if text, ok := p.Text("listing_type"); ok {
 		if q.Type = Type(text); !q.Type.known() {
 			p.Problem("listing_type", typeRule)
@@ -153,7 +153,7 @@ func ReadQuery(p *wire.Params) (q Query, extended bool) {
 			}
 		}
 	}
-	p.Check(q.Problems())
+	p.Check(q.Validate())
 	for _, name := range []string{
 		"listing_type", "min_price", "max_price", "created_from", "created_before", "order", "after", "before", "paging",
 	} {
@@ -162,14 +162,14 @@ func ReadQuery(p *wire.Params) (q Query, extended bool) {
 	return q, extended
 }
 
-func readCursor(p *wire.Params, name string) *Cursor {
+func readCursor(p *httpapi.Params, name string) *Cursor {
 	text, ok := p.Text(name)
 	if !ok {
 		return nil
 	}
 	c, err := ParseCursor(text)
 	if err != nil {
-		p.Problem(name, fault.From(err).Problems[0].Text)
+		p.Problem(name, apierror.From(err).Fields[0].Message)
 		return nil
 	}
 	return &c

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/veranda-go/veranda/backend/listings"
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/backendclient"
 )
 
 // shop is a service with five listings: ids 1 to 5 of users 1, 2, 1, 2, 1 at
@@ -61,14 +61,14 @@ func TestFind(t *testing.T) {
 		{listings.Query{Limit: 2, Offset: 4}, []int64{1}, false},
 		{listings.Query{Limit: 2, Offset: 6}, []int64{}, false},
 		{listings.Query{Limit: 2, Order: listings.Oldest}, []int64{1, 2}, true},
-		{listings.Query{Limit: 2, Order: listings.PriceUp}, []int64{5, 4}, true},
-		{listings.Query{Limit: 2, Order: listings.PriceDown}, []int64{1, 2}, true},
+		{listings.Query{Limit: 2, Order: listings.PriceAsc}, []int64{5, 4}, true},
+		{listings.Query{Limit: 2, Order: listings.PriceDesc}, []int64{1, 2}, true},
 		{listings.Query{Limit: 1, After: at(listings.Newest)}, []int64{2}, true},
 		{listings.Query{Limit: 2, After: at(listings.Newest)}, []int64{2, 1}, false},
 		{listings.Query{Limit: 1, Before: at(listings.Newest)}, []int64{4}, true},
 		{listings.Query{Limit: 2, Before: at(listings.Newest)}, []int64{5, 4}, false},
-		{listings.Query{Limit: 1, Order: listings.PriceUp, Before: at(listings.PriceUp)}, []int64{4}, true},
-		{listings.Query{Limit: 9, Order: listings.PriceUp, After: at(listings.PriceUp)}, []int64{2, 1}, false},
+		{listings.Query{Limit: 1, Order: listings.PriceAsc, Before: at(listings.PriceAsc)}, []int64{4}, true},
+		{listings.Query{Limit: 9, Order: listings.PriceAsc, After: at(listings.PriceAsc)}, []int64{2, 1}, false},
 		{listings.Query{Limit: 9, Filter: listings.Filter{UserID: 1}}, []int64{5, 3, 1}, false},
 		{listings.Query{Limit: 1, Filter: listings.Filter{Type: listings.Sale}}, []int64{4}, true},
 		{listings.Query{Limit: 9, Filter: listings.Filter{MinPrice: 200, MaxPrice: 400}}, []int64{4, 3, 2}, false},
@@ -87,7 +87,7 @@ func TestFind(t *testing.T) {
 	}{
 		{listings.Query{Limit: 10}, []int64{4, 2, 5, 3, 1}, nil},
 		{listings.Query{Limit: 2}, []int64{4, 2, 5, 3}, []int64{1}},
-		{listings.Query{Limit: 1, Order: listings.PriceDown}, []int64{2, 1}, []int64{2, 1}},
+		{listings.Query{Limit: 1, Order: listings.PriceDesc}, []int64{2, 1}, []int64{2, 1}},
 		{listings.Query{Limit: 1, Before: at(listings.Newest)}, []int64{4, 5}, nil},
 		{listings.Query{Limit: 1, Order: listings.Oldest, Before: &listings.Cursor{Order: listings.Oldest, Key: 1 << 62, ID: 1}}, []int64{4, 5}, []int64{2, 1}},
 		{listings.Query{Limit: 9, Filter: listings.Filter{Type: listings.Sale, MinPrice: 300}}, []int64{2}, nil},
@@ -106,10 +106,10 @@ func TestFindUnsupported(t *testing.T) {
 	c := client(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"result":true,"listings":[]}`))
 	})
-	if _, _, err := c.Find(t.Context(), listings.Query{Limit: 10}); fault.KindOf(err) != fault.Unsupported {
+	if _, _, err := c.Find(t.Context(), listings.Query{Limit: 10}); apierror.KindOf(err) != apierror.Unsupported {
 		t.Errorf("find: %v", err)
 	}
-	if _, _, err := c.OfUsers(t.Context(), []int64{1}, listings.Query{Limit: 10}); fault.KindOf(err) != fault.Unsupported {
+	if _, _, err := c.OfUsers(t.Context(), []int64{1}, listings.Query{Limit: 10}); apierror.KindOf(err) != apierror.Unsupported {
 		t.Errorf("of users: %v", err)
 	}
 }
@@ -147,7 +147,7 @@ func TestRefusedFilters(t *testing.T) {
 	t.Parallel()
 	s := shop(t)
 	newest := listings.Cursor{Key: 5, ID: 5}.String()
-	price := listings.Cursor{Order: listings.PriceUp, Key: 5, ID: 5}.String()
+	price := listings.Cursor{Order: listings.PriceAsc, Key: 5, ID: 5}.String()
 	type question struct {
 		query  string
 		params []string
@@ -199,7 +199,7 @@ func client(t *testing.T, f http.HandlerFunc) *listings.Client {
 	t.Helper()
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
-	c, err := wire.NewClient("listing service", server.URL, time.Minute, http.DefaultTransport)
+	c, err := backendclient.NewClient("listing service", server.URL, time.Minute, http.DefaultTransport)
 	if err != nil {
 		t.Fatal(err)
 	}

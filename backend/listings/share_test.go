@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/veranda-go/veranda/backend/listings"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
 // pages answers after ten milliseconds with the number of the reading, and
@@ -45,7 +45,7 @@ func TestEqualPagesShareAReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const ms = time.Millisecond
 		store := &pages{since: time.Now()}
-		r := wire.NewRouter()
+		r := httpapi.NewRouter()
 		listings.NewHandler(store, maxPageSize, slog.New(slog.DiscardHandler)).Routes(r)
 		ask := func(target string, stays time.Duration) string {
 			request := httptest.NewRequest(http.MethodGet, target, nil)

@@ -3,7 +3,7 @@ package listings
 import (
 	"context"
 
-	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/apierror"
 )
 
 // Feed is a run of listings in the order in which they became visible. To ask
@@ -26,8 +26,8 @@ type Store interface {
 	// one id to the next: who has seen an id has seen all before it.
 	//
 	// key, unless "", is an idempotency key, kept with the listing for
-	// once.Keep. A second call with it returns the first listing as it was
-	// created and replayed true, or once.ErrMismatch if the draft is another.
+	// idempotency.Keep. A second call with it returns the first listing as it was
+	// created and replayed true, or idempotency.ErrMismatch if the draft is another.
 	Create(ctx context.Context, d Draft, key string) (l Listing, replayed bool, err error)
 	// Get returns a listing by id, or a NotFound fault.
 	Get(ctx context.Context, id int64) (Listing, error)
@@ -57,4 +57,4 @@ type Store interface {
 }
 
 // ErrNotFound is what Get returns for an id that no listing has.
-var ErrNotFound = fault.New(fault.NotFound, "id: no such listing")
+var ErrNotFound = apierror.New(apierror.NotFound, "id: no such listing")

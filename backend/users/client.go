@@ -5,22 +5,24 @@ import (
 	"net/url"
 	"strconv"
 
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/page"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/backendclient"
+	"github.com/veranda-go/veranda/internal/fastjson"
+	"github.com/veranda-go/veranda/internal/httpapi"
+	"github.com/veranda-go/veranda/internal/pagination"
 )
 
 // Client calls the user service, one method for each route. It trusts the
 // service's data but not its shape: an answer without the expected member is
 // Unsupported, since some implementations answer unknown routes with 200.
 type Client struct {
-	wire *wire.Client
+	wire *backendclient.Client
 }
 
 // NewClient calls the service through c.
-func NewClient(c *wire.Client) *Client { return &Client{c} }
+func NewClient(c *backendclient.Client) *Client { return &Client{c} }
 
-var errShape = fault.New(fault.Unsupported, "not supported by this user service")
+var errShape = apierror.New(apierror.Unsupported, "not supported by this user service")
 
 // Ping asks for a documented page of one row, since /users/ping is ours.
 func (c *Client) Ping(ctx context.Context) error {
@@ -28,7 +30,7 @@ func (c *Client) Ping(ctx context.Context) error {
 }
 
 // List asks the documented GET /users.
-func (c *Client) List(ctx context.Context, pg page.Page) ([]User, error) {
+func (c *Client) List(ctx context.Context, pg pagination.Page) ([]User, error) {
 	q := make([]byte, 0, 60)
 	q = strconv.AppendInt(append(q, "page_num="...), pg.Num, 10)
 	q = strconv.AppendInt(append(q, "&page_size="...), pg.Size, 10)
@@ -37,7 +39,7 @@ func (c *Client) List(ctx context.Context, pg page.Page) ([]User, error) {
 
 // Batch asks our GET /users/batch for at most MaxBatch users.
 func (c *Client) Batch(ctx context.Context, ids []int64) ([]User, error) {
-	return c.list(ctx, "/users/batch", string(wire.AppendIDs(nil, "id", ids)))
+	return c.list(ctx, "/users/batch", string(backendclient.AppendIDs(nil, "id", ids)))
 }
 
 func (c *Client) list(ctx context.Context, path, query string) ([]User, error) {
@@ -57,10 +59,10 @@ type many struct {
 	Users  *[]User `json:"users"`
 }
 
-// ScanJSON is part of wire.Scanned.
-func (m *many) ScanJSON(s *wire.Scan) bool {
+// ScanJSON is part of fastjson.Scanned.
+func (m *many) ScanJSON(s *fastjson.Scan) bool {
 	s.Skip(`{"result":true,"users":[`)
-	rows := wire.ScanList(s, (*User).scan)
+	rows := fastjson.ScanList(s, (*User).scan)
 	s.Skip("}")
 	if !s.End() {
 		return false
@@ -70,7 +72,7 @@ func (m *many) ScanJSON(s *wire.Scan) bool {
 }
 
 // scan reads what AppendJSON wrote.
-func (u *User) scan(s *wire.Scan) {
+func (u *User) scan(s *fastjson.Scan) {
 	s.Skip(`{"id":`)
 	u.ID = s.Int()
 	s.Skip(`,"name":`)
@@ -94,7 +96,7 @@ func (c *Client) Get(ctx context.Context, id int64) (User, error) {
 // HonoursKeys tells whether the service takes the idempotency key of a
 // creation for what it is. One that knows only the documented ignores it.
 func (c *Client) HonoursKeys(ctx context.Context) (bool, error) {
-	return c.wire.Features(ctx, "/users/ping", wire.FeatureIdempotencyKey)
+	return c.wire.Features(ctx, "/users/ping", httpapi.FeatureIdempotencyKey)
 }
 
 // Create asks the documented POST /users. key, unless "", is an idempotency

@@ -6,8 +6,9 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"github.com/veranda-go/veranda/internal/once"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/fastjson"
+	"github.com/veranda-go/veranda/internal/httpapi"
+	"github.com/veranda-go/veranda/internal/idempotency"
 )
 
 // MaxBatch is the largest number of ids in one batch.
@@ -18,7 +19,7 @@ type Handler struct {
 	store       Store
 	maxPageSize int64
 	log         *slog.Logger
-	inFlight    once.InFlight
+	inFlight    idempotency.InFlight
 }
 
 // NewHandler serves what is in store. maxPageSize is in rows.
@@ -28,15 +29,15 @@ func NewHandler(store Store, maxPageSize int64, log *slog.Logger) *Handler {
 
 // Routes adds the service's routes to r.
 func (h *Handler) Routes(r chi.Router) {
-	r.Get("/users/ping", wire.Pong)
-	r.Get("/users", wire.Handle(h.log, h.list))
-	r.Post("/users", wire.Handle(h.log, h.create))
-	r.Get("/users/batch", wire.Handle(h.log, h.batch))
-	r.Get("/users/{id}", wire.Handle(h.log, h.get))
+	r.Get("/users/ping", httpapi.Pong)
+	r.Get("/users", httpapi.Handle(h.log, h.list))
+	r.Post("/users", httpapi.Handle(h.log, h.create))
+	r.Get("/users/batch", httpapi.Handle(h.log, h.batch))
+	r.Get("/users/{id}", httpapi.Handle(h.log, h.get))
 }
 
 func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
-	p, err := wire.Query(r)
+	p, err := httpapi.Query(r)
 	if err != nil {
 		return err
 	}
@@ -55,11 +56,11 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *Handler) create(w http.ResponseWriter, r *http.Request) error {
-	key, err := wire.IdempotencyKey(r.Header)
+	key, err := httpapi.IdempotencyKey(r.Header)
 	if err != nil {
 		return err
 	}
-	p, err := wire.Form(w, r)
+	p, err := httpapi.Form(w, r)
 	if err != nil {
 		return err
 	}
@@ -76,14 +77,14 @@ func (h *Handler) create(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if replayed {
-		w.Header().Set(wire.ReplayedHeader, "true")
+		w.Header().Set(httpapi.ReplayedHeader, "true")
 	}
 	writeOne(w, u)
 	return nil
 }
 
 func (h *Handler) batch(w http.ResponseWriter, r *http.Request) error {
-	p, err := wire.Query(r)
+	p, err := httpapi.Query(r)
 	if err != nil {
 		return err
 	}
@@ -100,7 +101,7 @@ func (h *Handler) batch(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *Handler) get(w http.ResponseWriter, r *http.Request) error {
-	id, err := wire.PathID(chi.URLParam(r, "id"))
+	id, err := httpapi.PathID(chi.URLParam(r, "id"))
 	if err != nil {
 		return err
 	}
@@ -113,14 +114,14 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) error {
 }
 
 func writeList(w http.ResponseWriter, list []User) {
-	wire.Write(w, http.StatusOK, func(b []byte) []byte {
+	httpapi.Write(w, http.StatusOK, func(b []byte) []byte {
 		b = append(b, `{"result":true,"users":`...)
-		return append(wire.AppendList(b, list, (*User).AppendJSON), '}')
+		return append(fastjson.AppendList(b, list, (*User).AppendJSON), '}')
 	})
 }
 
 func writeOne(w http.ResponseWriter, u User) {
-	wire.Write(w, http.StatusOK, func(b []byte) []byte {
+	httpapi.Write(w, http.StatusOK, func(b []byte) []byte {
 		b = append(b, `{"result":true,"user":`...)
 		return append(u.AppendJSON(b), '}')
 	})

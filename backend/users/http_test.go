@@ -16,9 +16,10 @@ import (
 
 	"github.com/veranda-go/veranda/backend/users"
 	"github.com/veranda-go/veranda/backend/users/sqlite"
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/page"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/backendclient"
+	"github.com/veranda-go/veranda/internal/httpapi"
+	"github.com/veranda-go/veranda/internal/pagination"
 )
 
 const maxPageSize = 100
@@ -36,16 +37,16 @@ func serve(t *testing.T) service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := wire.NewRouter()
+	r := httpapi.NewRouter()
 	users.NewHandler(store, maxPageSize, slog.New(slog.DiscardHandler)).Routes(r)
 	server := httptest.NewServer(r)
-	transport := wire.NewTransport()
+	transport := backendclient.NewTransport()
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		server.Close()
 		store.Close()
 	})
-	c, err := wire.NewClient("user service", server.URL, time.Minute, transport)
+	c, err := backendclient.NewClient("user service", server.URL, time.Minute, transport)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,15 +154,15 @@ func TestClient(t *testing.T) {
 	newest := slices.Clone(made)
 	slices.Reverse(newest)
 	for _, test := range []struct {
-		page page.Page
+		page pagination.Page
 		want []users.User
 	}{
-		{page.Page{Num: 1, Size: 100}, newest},
-		{page.Page{Num: 1, Size: 4}, newest[:4]},
-		{page.Page{Num: 2, Size: 4}, newest[4:8]},
-		{page.Page{Num: 3, Size: 4}, newest[8:]},
-		{page.Page{Num: 4, Size: 4}, nil},
-		{page.Page{Num: math.MaxInt64, Size: 100}, nil},
+		{pagination.Page{Num: 1, Size: 100}, newest},
+		{pagination.Page{Num: 1, Size: 4}, newest[:4]},
+		{pagination.Page{Num: 2, Size: 4}, newest[4:8]},
+		{pagination.Page{Num: 3, Size: 4}, newest[8:]},
+		{pagination.Page{Num: 4, Size: 4}, nil},
+		{pagination.Page{Num: math.MaxInt64, Size: 100}, nil},
 	} {
 		got, err := s.List(ctx, test.page)
 		if err != nil || !slices.Equal(got, test.want) {
@@ -188,30 +189,30 @@ func TestClientFaults(t *testing.T) {
 	t.Parallel()
 	s, ctx := serve(t), t.Context()
 	_, get := s.Get(ctx, 5)
-	_, list := s.List(ctx, page.Page{Num: 0, Size: 101})
+	_, list := s.List(ctx, pagination.Page{Num: 0, Size: 101})
 	_, batch := s.Batch(ctx, nil)
 	_, _, create := s.Create(ctx, users.Draft{Name: " "}, "")
 	for _, test := range []struct {
 		err    error
-		kind   fault.Kind
+		kind   apierror.Kind
 		params []string
 	}{
-		{get, fault.NotFound, nil},
-		{list, fault.Invalid, []string{"page_num", "page_size"}},
-		{batch, fault.Invalid, []string{"id"}},
-		{create, fault.Invalid, []string{"name"}},
+		{get, apierror.NotFound, nil},
+		{list, apierror.Invalid, []string{"page_num", "page_size"}},
+		{batch, apierror.Invalid, []string{"id"}},
+		{create, apierror.Invalid, []string{"name"}},
 	} {
-		f := fault.From(test.err)
+		f := apierror.From(test.err)
 		if test.err == nil || f.Kind != test.kind {
 			t.Errorf("error %v of kind %d, want kind %d", test.err, f.Kind, test.kind)
 		}
 		var params []string
-		for _, p := range f.Problems {
-			params = append(params, p.Param)
+		for _, p := range f.Fields {
+			params = append(params, p.Field)
 		}
 		slices.Sort(params)
 		if test.params != nil && !slices.Equal(params, test.params) {
-			t.Errorf("problems %q, want one for each of %q", f.Sentences(), test.params)
+			t.Errorf("problems %q, want one for each of %q", f.Messages(), test.params)
 		}
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"slices"
 
-	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/apierror"
 )
 
 // Query asks for a run of users, in rows: Offset is at least 0, Limit at
@@ -21,9 +21,9 @@ type Store interface {
 	// the user survives a crash of the machine. Ids rise in the order in which
 	// users become visible, and created_at never falls from one id to the next.
 	//
-	// key, unless "", is an idempotency key, kept with the user for once.Keep.
+	// key, unless "", is an idempotency key, kept with the user for idempotency.Keep.
 	// A second call with it returns the first user as created and replayed
-	// true, or once.ErrMismatch if the draft is another.
+	// true, or idempotency.ErrMismatch if the draft is another.
 	Create(ctx context.Context, d Draft, key string) (u User, replayed bool, err error)
 	// Get returns a user by id, or a NotFound fault.
 	Get(ctx context.Context, id int64) (User, error)
@@ -40,7 +40,7 @@ type Store interface {
 }
 
 // ErrNotFound is what Get returns for an id that no user has.
-var ErrNotFound = fault.New(fault.NotFound, "id: no such user")
+var ErrNotFound = apierror.New(apierror.NotFound, "id: no such user")
 
 // InOrderOf sorts what a store found by the order in which it was asked for.
 func InOrderOf(ids []int64, found []User) []User {

@@ -10,9 +10,10 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/once"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/fastjson"
+	"github.com/veranda-go/veranda/internal/httpapi"
+	"github.com/veranda-go/veranda/internal/idempotency"
 )
 
 // MaxName is the longest name, in Unicode characters.
@@ -33,7 +34,7 @@ func (u *User) AppendJSON(b []byte) []byte {
 	b = append(b, `{"id":`...)
 	b = strconv.AppendInt(b, u.ID, 10)
 	b = append(b, `,"name":`...)
-	b = wire.AppendString(b, u.Name)
+	b = fastjson.AppendString(b, u.Name)
 	b = append(b, `,"created_at":`...)
 	b = strconv.AppendInt(b, u.CreatedAt, 10)
 	b = append(b, `,"updated_at":`...)
@@ -48,14 +49,14 @@ type Draft struct {
 
 // ReadDraft reads a draft from a form or a JSON object. What is wrong with
 // it is left in p.
-func ReadDraft(p *wire.Params) Draft {
+func ReadDraft(p *httpapi.Params) Draft {
 	d := Draft{Name: p.RequiredText("name")}
-	p.Check(d.Problems())
+	p.Check(d.Validate())
 	return d
 }
 
 // Digest is the same for drafts that are the same.
-func (d Draft) Digest() string { return once.Digest(d.Name) }
+func (d Draft) Digest() string { return idempotency.Digest(d.Name) }
 
 // Created is the user that the draft became at a time in microseconds since
 // the Unix epoch.
@@ -64,9 +65,9 @@ func (d Draft) Created(id, at int64) User {
 }
 
 // Problems are the rules that the draft breaks, nil if there are none.
-func (d Draft) Problems() []fault.Problem {
-	problem := func(text string) []fault.Problem {
-		return []fault.Problem{{Param: "name", Text: text}}
+func (d Draft) Validate() []apierror.FieldError {
+	problem := func(text string) []apierror.FieldError {
+		return []apierror.FieldError{{Field: "name", Message: text}}
 	}
 	switch {
 	case !utf8.ValidString(d.Name):

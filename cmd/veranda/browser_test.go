@@ -20,7 +20,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
-	"github.com/veranda-go/veranda/internal/need"
+	"github.com/veranda-go/veranda/internal/testenv"
 )
 
 // browser is a tab of a headless Chromium that keeps an eye on what a page
@@ -35,8 +35,8 @@ type browser struct {
 
 func openBrowser(t *testing.T, base string) *browser {
 	t.Helper()
-	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(need.Chromium(t)), chromedp.WindowSize(1400, 900))
-	for _, flag := range need.ChromiumFlags() {
+	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(testenv.Chromium(t)), chromedp.WindowSize(1400, 900))
+	for _, flag := range testenv.ChromiumFlags() {
 		opts = append(opts, chromedp.Flag(strings.TrimPrefix(flag, "--"), true))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)

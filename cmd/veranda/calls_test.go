@@ -8,7 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"github.com/veranda-go/veranda/internal/testbed"
+	"github.com/veranda-go/veranda/internal/fakebackend"
 )
 
 // The backend calls of one question, counted at the backends.
@@ -76,14 +76,14 @@ func TestBackendCalls(t *testing.T) {
 // foreign is the public layer in front of somebody else's services.
 type foreign struct {
 	*program
-	*testbed.Foreign
-	listings, users *testbed.Tap
+	*fakebackend.Backend
+	listings, users *fakebackend.Proxy
 }
 
 func startForeign(t *testing.T, args ...string) *foreign {
 	t.Helper()
-	f := &foreign{Foreign: &testbed.Foreign{}}
-	f.listings, f.users = testbed.NewTap(t, f.ListingService()), testbed.NewTap(t, f.UserService())
+	f := &foreign{Backend: &fakebackend.Backend{}}
+	f.listings, f.users = fakebackend.NewProxy(t, f.ListingService()), fakebackend.NewProxy(t, f.UserService())
 	f.program = startPublic(t, f.listings, f.users, args...)
 	return f
 }

@@ -12,22 +12,22 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"github.com/veranda-go/veranda/internal/testbed"
+	"github.com/veranda-go/veranda/internal/fakebackend"
 )
 
 // bads are all the ways in which a backend may fail to answer. trap is where
 // the redirect leads.
-func bads(t *testing.T) (ways map[string]http.HandlerFunc, trap *testbed.Tap) {
-	trap = testbed.NewTap(t, http.HandlerFunc(testbed.OtherTypes))
+func bads(t *testing.T) (ways map[string]http.HandlerFunc, trap *fakebackend.Proxy) {
+	trap = fakebackend.NewProxy(t, http.HandlerFunc(fakebackend.OtherTypes))
 	return map[string]http.HandlerFunc{
-		"cut":         testbed.Cut,
-		"500":         testbed.Trace,
+		"cut":         fakebackend.Cut,
+		"500":         fakebackend.Trace,
 		"503":         func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
-		"garbage":     testbed.Garbage,
-		"other shape": testbed.OtherShape,
-		"other types": testbed.OtherTypes,
-		"half":        testbed.Half,
-		"redirect":    testbed.RedirectTo(trap.URL),
+		"garbage":     fakebackend.Garbage,
+		"other shape": fakebackend.OtherShape,
+		"other types": fakebackend.OtherTypes,
+		"half":        fakebackend.Half,
+		"redirect":    fakebackend.RedirectTo(trap.URL),
 		"404":         http.NotFound,
 		"refusal of everything": func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusUnauthorized)
@@ -41,7 +41,7 @@ func wantReply(t *testing.T, r reply, status int, body string) {
 	if got := shape(t, r.body); r.status != status || got != body {
 		t.Errorf("got %d %.500s\nwant %d %s", r.status, got, status, body)
 	}
-	if leak := testbed.Leaks(r.body); leak != "" {
+	if leak := fakebackend.Leaks(r.body); leak != "" {
 		t.Errorf("%q is in %.500s", leak, r.body)
 	}
 	after := r.header.Get("Retry-After")
@@ -108,7 +108,7 @@ func TestUserServiceDown(t *testing.T) {
 			if got := codesOf(t, r); !slices.Equal(got, wantCodes) {
 				t.Errorf("got %q, want %q", got, wantCodes)
 			}
-			if leak := testbed.Leaks(r.body); leak != "" {
+			if leak := fakebackend.Leaks(r.body); leak != "" {
 				t.Errorf("%q is in %s", leak, r.body)
 			}
 
@@ -158,7 +158,7 @@ func TestListingServiceDown(t *testing.T) {
 				`mutation { createListing(input: {userId: 1, listingType: RENT, price: 1}) { listing { id } } }`: {"[createListing] UNAVAILABLE"},
 			} {
 				r := f.graphQL(t, query, "")
-				if got := codesOf(t, r); !slices.Equal(got, codes) || testbed.Leaks(r.body) != "" {
+				if got := codesOf(t, r); !slices.Equal(got, codes) || fakebackend.Leaks(r.body) != "" {
 					t.Errorf("%s: got %q in %s", query, got, r.body)
 				}
 				if strings.Contains(query, "name") && data(t, r) != `{"user":{"name":"Ada","listings":null}}` {
@@ -183,19 +183,19 @@ func TestHugeAnswers(t *testing.T) {
 	f.AddListing(f.AddUser("x"), "rent", 1)
 	f.users.Instead(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "40000000") // says so, where the other does not
-		testbed.Huge(w, r)
+		fakebackend.Huge(w, r)
 	})
 	if r := get(t, f.url+"/public-api/listings"); r.status != 200 || !strings.HasSuffix(r.body, `"user":null}],"errors":["user service unavailable"]}`) {
 		t.Errorf("got %d %.300s", r.status, r.body)
 	}
-	f.listings.Instead(testbed.Huge)
+	f.listings.Instead(fakebackend.Huge)
 	wantReply(t, get(t, f.url+"/public-api/listings"), 503, `{"result":false,"errors":["listing service unavailable"]}`)
 }
 
 func TestBothServicesDown(t *testing.T) {
 	f := startForeign(t)
-	f.listings.Instead(testbed.Cut)
-	f.users.Instead(testbed.Cut)
+	f.listings.Instead(fakebackend.Cut)
+	f.users.Instead(fakebackend.Cut)
 	wantReply(t, get(t, f.url+"/readyz"), 503, `{"result":false,"errors":["listing service unavailable","user service unavailable"]}`)
 	wantReply(t, get(t, f.url+"/livez"), 200, `{"result":true}`)
 }
@@ -206,7 +206,7 @@ func TestBackendsHang(t *testing.T) {
 	f.AddUser("x")
 	f.AddListing(1, "sale", 5)
 
-	f.users.Instead(testbed.Hang(nil))
+	f.users.Instead(fakebackend.Hang(nil))
 	wantReply(t, postJSON(t, f.url+"/public-api/users", `{"name":"Ada"}`), 504, `{"result":false,"errors":["user service did not answer in time"]}`)
 	wantReply(t, postJSON(t, f.url+"/public-api/listings", `{"user_id":1,"listing_type":"rent","price":1}`), 504,
 		`{"result":false,"errors":["user service did not answer in time"]}`)
@@ -220,7 +220,7 @@ func TestBackendsHang(t *testing.T) {
 	wantReply(t, get(t, f.url+"/readyz"), 503, `{"result":false,"errors":["user service did not answer in time"]}`)
 
 	f.users.Instead(nil)
-	f.listings.Instead(testbed.Hang(nil))
+	f.listings.Instead(fakebackend.Hang(nil))
 	const late = `{"result":false,"errors":["listing service did not answer in time"]}`
 	wantReply(t, get(t, f.url+"/public-api/listings"), 504, late)
 	wantReply(t, postJSON(t, f.url+"/public-api/listings", `{"user_id":1,"listing_type":"rent","price":1}`), 504, late)
@@ -241,7 +241,7 @@ func TestClientGoesAway(t *testing.T) {
 	f.AddUser("x")
 	f.AddListing(1, "sale", 5)
 	for _, test := range []struct {
-		tap    *testbed.Tap
+		tap    *fakebackend.Proxy
 		target string
 	}{
 		{f.listings, "/public-api/listings"},
@@ -250,7 +250,7 @@ func TestClientGoesAway(t *testing.T) {
 		{f.users, "/graphql?query=" + url.QueryEscape("{ listings { user { name } } }")},
 	} {
 		gone, arrived := make(chan struct{}, 1), make(chan struct{}, 1)
-		hang := testbed.Hang(gone)
+		hang := fakebackend.Hang(gone)
 		test.tap.Instead(func(w http.ResponseWriter, r *http.Request) {
 			arrived <- struct{}{}
 			hang(w, r)

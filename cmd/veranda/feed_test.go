@@ -25,7 +25,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"github.com/veranda-go/veranda/internal/need"
+	"github.com/veranda-go/veranda/internal/testenv"
 )
 
 // The feed of new listings, read through every door by clients that come and
@@ -38,7 +38,7 @@ func TestFeedIsWhole(t *testing.T) {
 		wholeFeed(t, "sqlite:"+filepath.Join(t.TempDir(), "listings.db"), 2000, 3)
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
-		wholeFeed(t, need.Postgres(t), 400, 1)
+		wholeFeed(t, testenv.Postgres(t), 400, 1)
 	})
 }
 

@@ -22,7 +22,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
-	"github.com/veranda-go/veranda/internal/testbed"
+	"github.com/veranda-go/veranda/internal/fakebackend"
 )
 
 // A read that begins after a write was acknowledged, by whichever process,
@@ -216,7 +216,7 @@ func shaky(service http.Handler) http.HandlerFunc {
 		fate := rand.IntN(50)
 		switch fate {
 		case 0:
-			testbed.Cut(w, r)
+			fakebackend.Cut(w, r)
 		case 1, 2, 3:
 			time.Sleep(rand.N(5 * time.Millisecond))
 		}
@@ -224,9 +224,9 @@ func shaky(service http.Handler) http.HandlerFunc {
 		service.ServeHTTP(kept, r)
 		switch fate {
 		case 4: // it is done, and nobody is told
-			testbed.Cut(w, r)
+			fakebackend.Cut(w, r)
 		case 5:
-			testbed.Half(w, r)
+			fakebackend.Half(w, r)
 		case 6: // longer than questions wait for the flight before theirs
 			time.Sleep(70 * time.Millisecond)
 		}
@@ -245,10 +245,10 @@ func pass(w http.ResponseWriter, kept *httptest.ResponseRecorder) {
 // joining stands before a public layer and lets a GET join the same GET under
 // way, as many a gateway does.
 func joining(t *testing.T, layer string) string {
-	next := testbed.TapURL(t, layer)
+	next := fakebackend.ProxyURL(t, layer)
 	var mu sync.Mutex
 	inAir := map[string]func() *httptest.ResponseRecorder{}
-	return testbed.NewTap(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return fakebackend.NewProxy(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {
 			next.ServeHTTP(w, r)
 			return
@@ -286,8 +286,8 @@ func TestReadsSeeAcknowledgedWrites(t *testing.T) {
 	for i := range userIDs {
 		userIDs[i] = s.addUser(t, "somebody")
 	}
-	s.listings.Instead(shaky(testbed.TapURL(t, s.listingService.url)))
-	s.users.Instead(shaky(testbed.TapURL(t, s.userService.url)))
+	s.listings.Instead(shaky(fakebackend.ProxyURL(t, s.listingService.url)))
+	s.users.Instead(shaky(fakebackend.ProxyURL(t, s.userService.url)))
 
 	hammer := func(t *testing.T, doors, users []string) (*journal, []porcupine.Operation, porcupine.CheckResult) {
 		j := &journal{}

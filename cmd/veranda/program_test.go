@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/veranda-go/veranda/internal/testbed"
+	"github.com/veranda-go/veranda/internal/fakebackend"
 )
 
 // program is a call of run that goes on in the background.
@@ -121,7 +121,7 @@ func (o *output) written() <-chan struct{} {
 type tapped struct {
 	*program
 	listingService, userService *program
-	listings, users             *testbed.Tap
+	listings, users             *fakebackend.Proxy
 }
 
 func startTapped(t *testing.T, args ...string) *tapped {
@@ -131,13 +131,13 @@ func startTapped(t *testing.T, args ...string) *tapped {
 		listingService: start(t, "listing-service", "--database-url", "sqlite:"+filepath.Join(dir, "listings.db")),
 		userService:    start(t, "user-service", "--database-url", "sqlite:"+filepath.Join(dir, "users.db")),
 	}
-	s.listings, s.users = testbed.TapURL(t, s.listingService.url), testbed.TapURL(t, s.userService.url)
+	s.listings, s.users = fakebackend.ProxyURL(t, s.listingService.url), fakebackend.ProxyURL(t, s.userService.url)
 	s.program = startPublic(t, s.listings, s.users, args...)
 	return s
 }
 
 // startPublic starts the public layer between two taps.
-func startPublic(t *testing.T, listings, users *testbed.Tap, args ...string) *program {
+func startPublic(t *testing.T, listings, users *fakebackend.Proxy, args ...string) *program {
 	t.Helper()
 	return start(t, append([]string{"public-api", "--listing-service-url", listings.URL, "--user-service-url", users.URL}, args...)...)
 }

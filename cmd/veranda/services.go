@@ -17,8 +17,9 @@ import (
 	userspg "github.com/veranda-go/veranda/backend/users/postgres"
 	userslite "github.com/veranda-go/veranda/backend/users/sqlite"
 	"github.com/veranda-go/veranda/graph"
+	"github.com/veranda-go/veranda/internal/backendclient"
+	"github.com/veranda-go/veranda/internal/httpapi"
 	"github.com/veranda-go/veranda/internal/server"
-	"github.com/veranda-go/veranda/internal/wire"
 	"github.com/veranda-go/veranda/playground"
 	"github.com/veranda-go/veranda/publicapi"
 	"github.com/veranda-go/veranda/rest"
@@ -60,7 +61,7 @@ func startListingService(ctx context.Context, log *slog.Logger, addr, databaseUR
 		store.Close()
 		return nil, err
 	}
-	r := wire.NewRouter()
+	r := httpapi.NewRouter()
 	srv.Health(r)
 	listings.NewHandler(store, maxPageSize, srv.Log()).Routes(r)
 	srv.Start(r, store.Ping)
@@ -78,7 +79,7 @@ func startUserService(ctx context.Context, log *slog.Logger, addr, databaseURL s
 		store.Close()
 		return nil, err
 	}
-	r := wire.NewRouter()
+	r := httpapi.NewRouter()
 	srv.Health(r)
 	users.NewHandler(store, maxPageSize, srv.Log()).Routes(r)
 	srv.Start(r, store.Ping)
@@ -96,12 +97,12 @@ type publicConfig struct {
 
 // startPublicAPI serves both doors at addr.
 func startPublicAPI(log *slog.Logger, c publicConfig) (*service, error) {
-	listingTransport, userTransport := wire.NewTransport(), wire.NewTransport()
-	lc, err := wire.NewClient("listing service", c.listingServiceURL, c.backendTimeout, listingTransport)
+	listingTransport, userTransport := backendclient.NewTransport(), backendclient.NewTransport()
+	lc, err := backendclient.NewClient("listing service", c.listingServiceURL, c.backendTimeout, listingTransport)
 	if err != nil {
 		return nil, usageError{err}
 	}
-	uc, err := wire.NewClient("user service", c.userServiceURL, c.backendTimeout, userTransport)
+	uc, err := backendclient.NewClient("user service", c.userServiceURL, c.backendTimeout, userTransport)
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -115,7 +116,7 @@ func startPublicAPI(log *slog.Logger, c publicConfig) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := wire.NewRouter()
+	r := httpapi.NewRouter()
 	r.Use(c.doors.origins.CORS)
 	srv.Health(r)
 	r.Method(http.MethodGet, "/", playground.Start())

@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/veranda-go/veranda/internal/page"
+	"github.com/veranda-go/veranda/internal/pagination"
 	"github.com/veranda-go/veranda/publicapi"
 )
 
@@ -124,13 +124,13 @@ func (s *settings) debug() *bool {
 }
 
 func (s *settings) maxPageSize() *int64 {
-	n := int64(page.DefaultMaxSize)
+	n := int64(pagination.DefaultMaxSize)
 	s.maxPageSizeVar(&n)
 	return &n
 }
 
 func (s *settings) maxPageSizeVar(n *int64) {
-	*n = page.DefaultMaxSize
+	*n = pagination.DefaultMaxSize
 	s.flags.Var((*maxPageValue)(n), "max-page-size", "largest page in `rows`, from 1 to 1000")
 }
 

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/veranda-go/veranda/internal/testbed"
+	"github.com/veranda-go/veranda/internal/fakebackend"
 )
 
 // runMain makes the test binary be the program, so that a test can start it
@@ -106,8 +106,8 @@ func TestSignals(t *testing.T) {
 		drains bool
 	}{{syscall.SIGTERM, true}, {syscall.SIGINT, false}} {
 		t.Run(test.signal.String(), func(t *testing.T) {
-			foreign := &testbed.Foreign{}
-			listings, users := testbed.NewTap(t, foreign.ListingService()), testbed.NewTap(t, foreign.UserService())
+			foreign := &fakebackend.Backend{}
+			listings, users := fakebackend.NewProxy(t, foreign.ListingService()), fakebackend.NewProxy(t, foreign.UserService())
 			c := startChild(t, logged, "public-api", "--port", "0", "--drain-delay", "3s", "--listing-service-url", listings.URL, "--user-service-url", users.URL)
 
 			asked, release := make(chan struct{}), make(chan struct{})

@@ -11,8 +11,8 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"github.com/veranda-go/veranda/backend/listings"
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
 // MarshalID writes an id as GraphQL asks: as a string (spec 3.5.5).
@@ -27,7 +27,7 @@ func MarshalID(id int64) graphql.Marshaler {
 func UnmarshalID(v any) (int64, error) {
 	n, err := integer(v, true)
 	if err == nil && n < 1 {
-		err = fault.Input("", "must be at least 1")
+		err = apierror.Invalidf("", "must be at least 1")
 	}
 	return n, err
 }
@@ -55,13 +55,13 @@ func integer(v any, text bool) (int64, error) {
 			return parse(v)
 		}
 	}
-	return 0, fault.Input("", "must be a whole number")
+	return 0, apierror.Invalidf("", "must be a whole number")
 }
 
 func parse(text string) (int64, error) {
-	n, err := wire.ParseInt(text)
+	n, err := httpapi.ParseInt(text)
 	if err != nil {
-		return 0, fault.Input("", "%s", err.Error())
+		return 0, apierror.Invalidf("", "%s", err.Error())
 	}
 	return n, nil
 }
@@ -81,7 +81,7 @@ func UnmarshalListingType(v any) (listings.Type, error) {
 	case "SALE":
 		return listings.Sale, nil
 	}
-	return "", fault.Input("", "must be RENT or SALE")
+	return "", apierror.Invalidf("", "must be RENT or SALE")
 }
 
 // MarshalListingOrder writes the enum's name.
@@ -97,5 +97,5 @@ func UnmarshalListingOrder(v any) (listings.Order, error) {
 	if o, ok := listings.ParseOrder(strings.ToLower(name)); ok && name == strings.ToUpper(name) {
 		return o, nil
 	}
-	return 0, fault.Input("", "must be a ListingOrder")
+	return 0, apierror.Invalidf("", "must be a ListingOrder")
 }

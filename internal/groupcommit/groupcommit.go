@@ -10,11 +10,11 @@ import (
 	"context"
 	"sync"
 
-	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/apierror"
 )
 
 // ErrClosed is what Do returns after Close.
-var ErrClosed = fault.New(fault.Unavailable, "database is closed")
+var ErrClosed = apierror.New(apierror.Unavailable, "database is closed")
 
 // maxGroup bounds the requests in one transaction, and so the longest wait.
 const maxGroup = 1024

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/apierror"
 )
 
 // gate is a commit function that reports each group and waits for leave.
@@ -195,7 +195,7 @@ func TestClose(t *testing.T) {
 		if _, err := a.group.Do(t.Context(), 4); !errors.Is(err, ErrClosed) {
 			t.Errorf("after Close: %v, want %v", err, ErrClosed)
 		}
-		if kind := fault.KindOf(ErrClosed); kind != fault.Unavailable {
+		if kind := apierror.KindOf(ErrClosed); kind != apierror.Unavailable {
 			t.Errorf("ErrClosed is of kind %d, want unavailable", kind)
 		}
 	})

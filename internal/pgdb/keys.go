@@ -5,26 +5,26 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/veranda-go/veranda/internal/once"
+	"github.com/veranda-go/veranda/internal/idempotency"
 )
 
 // FindKeys looks in table service_keys for those of keys that are not
 // forgotten at now, in microseconds since the Unix epoch. Within [Create] no
 // other process can add to them.
-func FindKeys(ctx context.Context, tx pgx.Tx, service string, keys []string, now int64) (map[string]once.Kept, error) {
-	found := map[string]once.Kept{}
+func FindKeys(ctx context.Context, tx pgx.Tx, service string, keys []string, now int64) (map[string]idempotency.Kept, error) {
+	found := map[string]idempotency.Kept{}
 	if len(keys) == 0 {
 		return found, nil
 	}
 	// Planned each time: a plan that was made for an empty table reads it whole.
 	rows, err := tx.Query(ctx, "SELECT key, digest, id, created_at FROM "+service+"_keys WHERE key = ANY($1) AND created_at > $2",
-		pgx.QueryExecModeExec, keys, once.Since(now))
+		pgx.QueryExecModeExec, keys, idempotency.Since(now))
 	if err != nil {
 		return nil, err
 	}
 	var (
 		key  string
-		kept once.Kept
+		kept idempotency.Kept
 	)
 	_, err = pgx.ForEachRow(rows, []any{&key, &kept.Digest, &kept.ID, &kept.CreatedAt}, func() error {
 		found[key] = kept
@@ -35,7 +35,7 @@ func FindKeys(ctx context.Context, tx pgx.Tx, service string, keys []string, now
 
 // KeepKeys keeps new keys, and removes up to twice as many that are forgotten
 // at now: so it keeps up with any load and never takes long.
-func KeepKeys(ctx context.Context, tx pgx.Tx, service string, kept map[string]once.Kept, now int64) error {
+func KeepKeys(ctx context.Context, tx pgx.Tx, service string, kept map[string]idempotency.Kept, now int64) error {
 	if len(kept) == 0 {
 		return nil
 	}
@@ -58,6 +58,6 @@ func KeepKeys(ctx context.Context, tx pgx.Tx, service string, kept map[string]on
 	// Planned each time, and with an array: with a subquery too a plan may come
 	// to read the whole table.
 	_, err = tx.Exec(ctx, "DELETE FROM "+table+" WHERE key = ANY(ARRAY(SELECT key FROM "+table+" WHERE created_at <= $1 ORDER BY created_at LIMIT $2))",
-		pgx.QueryExecModeExec, once.Since(now), 2*len(kept))
+		pgx.QueryExecModeExec, idempotency.Since(now), 2*len(kept))
 	return err
 }

@@ -18,12 +18,12 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/apierror"
 	"github.com/veranda-go/veranda/internal/migrate"
 )
 
 // ErrClosed is what every method of a store returns after Close.
-var ErrClosed = fault.New(fault.Unavailable, "database is closed")
+var ErrClosed = apierror.New(apierror.Unavailable, "database is closed")
 
 // Open connects to the database at url and brings the schema of service up to
 // date. A database that does not answer yet is tried until ctx ends. It is
@@ -140,11 +140,11 @@ func Explain(ctx context.Context, err error) error {
 	case errors.As(err, &pg):
 		switch pg.Code[:2] {
 		case "08", "40", "53", "57", "58": // connection, conflict, resources, operator, system
-			return fault.Wrap(fault.Unavailable, "database unavailable", err)
+			return apierror.Wrap(apierror.Unavailable, "database unavailable", err)
 		}
 		return err
 	case errors.As(err, &connect), errors.As(err, &network), pgconn.SafeToRetry(err):
-		return fault.Wrap(fault.Unavailable, "database unavailable", err)
+		return apierror.Wrap(apierror.Unavailable, "database unavailable", err)
 	case strings.Contains(err.Error(), "closed pool"): // pgxpool has no value to compare with
 		return ErrClosed
 	}

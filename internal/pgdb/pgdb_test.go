@@ -16,8 +16,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/need"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/testenv"
 )
 
 // schema is a set of migrations, one file for each text.
@@ -54,7 +54,7 @@ func number(t *testing.T, pool *DB, query string) (n int64) {
 
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
-	server := need.Postgres(t)
+	server := testenv.Postgres(t)
 	const second, third = "INSERT INTO things VALUES (2); INSERT INTO things VALUES (3);", "INSERT INTO things VALUES (4);"
 	for _, step := range []struct {
 		texts []string
@@ -93,7 +93,7 @@ func TestUpgrade(t *testing.T) {
 // TestDurable asks the connections that write what they do at a commit.
 func TestDurable(t *testing.T) {
 	t.Parallel()
-	pool := open(t, need.Postgres(t), createThings)
+	pool := open(t, testenv.Postgres(t), createThings)
 	var commit string
 	if err := pool.QueryRow(t.Context(), "SELECT current_setting('synchronous_commit')").Scan(&commit); err != nil || commit != "on" {
 		t.Errorf("synchronous_commit is %q, %v, want on", commit, err)
@@ -125,7 +125,7 @@ func TestOpenFails(t *testing.T) {
 // TestOpenWaits starts a service before its database lets anybody in.
 func TestOpenWaits(t *testing.T) {
 	t.Parallel()
-	server, err := url.Parse(need.Postgres(t))
+	server, err := url.Parse(testenv.Postgres(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestOpenWaits(t *testing.T) {
 // a transaction that fails takes nothing.
 func TestCreate(t *testing.T) {
 	t.Parallel()
-	server := need.Postgres(t)
+	server := testenv.Postgres(t)
 	pools := []*DB{open(t, server, createThings), open(t, server, createThings)}
 	broken := errors.New("broken")
 	var (
@@ -218,7 +218,7 @@ func TestCreate(t *testing.T) {
 // either of PostgreSQL's formats.
 func TestRead(t *testing.T) {
 	t.Parallel()
-	server := need.Postgres(t)
+	server := testenv.Postgres(t)
 	for _, mode := range []string{"", "cache_describe", "describe_exec", "exec", "simple_protocol"} {
 		address, err := url.Parse(server)
 		if err != nil {
@@ -278,7 +278,7 @@ func TestRead(t *testing.T) {
 // TestReadAfterChange has a statement prepared before its table changes.
 func TestReadAfterChange(t *testing.T) {
 	t.Parallel()
-	db := open(t, need.Postgres(t)+"&pool_max_conns=1", createThings+"INSERT INTO things VALUES (7);")
+	db := open(t, testenv.Postgres(t)+"&pool_max_conns=1", createThings+"INSERT INTO things VALUES (7);")
 	read := func() (n int64, err error) {
 		err = db.Read(t.Context(), "SELECT * FROM things", nil, func(row *Row) { n = row.Int(0) })
 		return n, err
@@ -300,7 +300,7 @@ func TestReadAfterChange(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	t.Parallel()
-	server := need.Postgres(t)
+	server := testenv.Postgres(t)
 	pool := open(t, server, createThings)
 	ctx := t.Context()
 	query := func(text string) error {
@@ -310,19 +310,19 @@ func TestExplain(t *testing.T) {
 	if err := query("SELECT 1"); err != nil {
 		t.Errorf("no error became %v", err)
 	}
-	for text, want := range map[string]fault.Kind{
-		"SELECT nothing FROM nowhere": fault.Internal, // a mistake of ours
-		"SELECT 1/0":                  fault.Internal,
-		"SELECT pg_terminate_backend(pg_backend_pid())":               fault.Unavailable,
-		"SET statement_timeout = 1; SELECT pg_sleep(60)":              fault.Unavailable, // cancelled by the operator
-		"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END $$": fault.Unavailable,
-		"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100'; END $$": fault.Unavailable, // disk full
+	for text, want := range map[string]apierror.Kind{
+		"SELECT nothing FROM nowhere": apierror.Internal, // a mistake of ours
+		"SELECT 1/0":                  apierror.Internal,
+		"SELECT pg_terminate_backend(pg_backend_pid())":               apierror.Unavailable,
+		"SET statement_timeout = 1; SELECT pg_sleep(60)":              apierror.Unavailable, // cancelled by the operator
+		"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END $$": apierror.Unavailable,
+		"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100'; END $$": apierror.Unavailable, // disk full
 	} {
 		err := query(text)
-		if err == nil || fault.KindOf(err) != want {
-			t.Errorf("%s: %v of kind %d, want kind %d", text, err, fault.KindOf(err), want)
+		if err == nil || apierror.KindOf(err) != want {
+			t.Errorf("%s: %v of kind %d, want kind %d", text, err, apierror.KindOf(err), want)
 		}
-		if got := fault.From(err).Sentences()[0]; got != "internal error" && got != "database unavailable" {
+		if got := apierror.From(err).Messages()[0]; got != "internal error" && got != "database unavailable" {
 			t.Errorf("%s: shown is %q", text, got)
 		}
 	}
@@ -343,7 +343,7 @@ func TestExplain(t *testing.T) {
 	}
 	defer gone.Close()
 	_, err = gone.Exec(ctx, "SELECT 1")
-	if err := Explain(ctx, err); fault.KindOf(err) != fault.Unavailable {
-		t.Errorf("server gone: %v of kind %d, want unavailable", err, fault.KindOf(err))
+	if err := Explain(ctx, err); apierror.KindOf(err) != apierror.Unavailable {
+		t.Errorf("server gone: %v of kind %d, want unavailable", err, apierror.KindOf(err))
 	}
 }

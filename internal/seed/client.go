@@ -15,7 +15,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/backendclient"
 )
 
 const (
@@ -62,7 +62,7 @@ func newClient(base string) *client {
 	return &client{
 		base: strings.TrimSuffix(base, "/"),
 		http: http.Client{
-			Transport: wire.NewTransport(), // its pool holds more than inFlight connections
+			Transport: backendclient.NewTransport(), // its pool holds more than inFlight connections
 			Timeout:   requestTimeout,
 			// Followed, a POST may turn into a GET, whose success creates nothing.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -16,7 +16,7 @@ func TestNames(t *testing.T) {
 	var all strings.Builder
 	for _, o := range origins {
 		for _, name := range allNames(o) {
-			if problems := (users.Draft{Name: name}).Problems(); problems != nil {
+			if problems := (users.Draft{Name: name}).Validate(); problems != nil {
 				t.Errorf("%q: %v", name, problems)
 			}
 			if strings.TrimSpace(name) != name || strings.Contains(name, "  ") || strings.ContainsRune(name, unicode.ReplacementChar) {
@@ -63,7 +63,7 @@ func TestListings(t *testing.T) {
 				large++
 			}
 			d := listings.Draft{UserID: l.UserID, Type: listings.Type(l.Type), Price: l.Price}
-			if problems := d.Problems(); problems != nil {
+			if problems := d.Validate(); problems != nil {
 				t.Fatalf("%+v: %v", l, problems)
 			}
 		}

@@ -7,8 +7,8 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
 // begin gives each request its context.
@@ -16,7 +16,7 @@ func (s *Server) begin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.handlers.Add(1)
 		defer s.handlers.Done()
-		ctx := wire.NewContext(w, r, requestTimeout, s.stopping)
+		ctx := httpapi.NewContext(w, r, requestTimeout, s.stopping)
 		defer ctx.End()
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
@@ -34,12 +34,12 @@ func (s *Server) recovered(next http.Handler) http.Handler {
 			if p == http.ErrAbortHandler {
 				panic(p)
 			}
-			err := fault.Wrap(fault.Internal, "internal error", fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+			err := apierror.Wrap(apierror.Internal, "internal error", fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 			if rec, ok := w.(*recorder); ok && rec.status != 0 {
 				s.log.ErrorContext(r.Context(), "panic after the answer had begun", "err", err)
 				panic(http.ErrAbortHandler)
 			}
-			wire.WriteFault(w, r, s.log, err)
+			httpapi.WriteError(w, r, s.log, err)
 		}()
 		next.ServeHTTP(w, r)
 	})

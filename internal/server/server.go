@@ -17,9 +17,9 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/apierror"
 	"github.com/veranda-go/veranda/internal/http1"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
 // Limits of one connection and one request. A client that is slower than this
@@ -144,15 +144,15 @@ func (s *Server) Stop() error {
 // Health adds /livez and /readyz to a service's routes.
 func (s *Server) Health(r chi.Router) {
 	r.Get("/livez", func(w http.ResponseWriter, _ *http.Request) { writeOK(w) })
-	r.Get("/readyz", wire.Handle(s.log, func(w http.ResponseWriter, req *http.Request) error {
+	r.Get("/readyz", httpapi.Handle(s.log, func(w http.ResponseWriter, req *http.Request) error {
 		if s.draining.Load() {
-			return fault.New(fault.Unavailable, "draining")
+			return apierror.New(apierror.Unavailable, "draining")
 		}
 		ctx, cancel := context.WithTimeout(req.Context(), readyTimeout)
 		defer cancel()
 		if err := s.ready(ctx); err != nil {
-			down := fault.Wrap(fault.Unavailable, "", err)
-			down.Problems = fault.From(err).Problems
+			down := apierror.Wrap(apierror.Unavailable, "", err)
+			down.Fields = apierror.From(err).Fields
 			return down
 		}
 		writeOK(w)
@@ -161,5 +161,5 @@ func (s *Server) Health(r chi.Router) {
 }
 
 func writeOK(w http.ResponseWriter) {
-	wire.Write(w, http.StatusOK, func(b []byte) []byte { return append(b, `{"result":true}`...) })
+	httpapi.Write(w, http.StatusOK, func(b []byte) []byte { return append(b, `{"result":true}`...) })
 }

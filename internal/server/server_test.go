@@ -17,8 +17,8 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
 // running starts a server with the routes that routes adds.
@@ -28,7 +28,7 @@ func running(t *testing.T, log *slog.Logger, ready func(context.Context) error, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := wire.NewRouter()
+	r := httpapi.NewRouter()
 	s.Health(r)
 	routes(r)
 	s.Start(r, ready)
@@ -89,7 +89,7 @@ func TestHealth(t *testing.T) {
 		body string
 	}{
 		{errors.New("dial tcp 10.0.0.1: no route"), internal},
-		{fault.New(fault.Unavailable, "database unavailable"), `{"result":false,"errors":["database unavailable"]}`},
+		{apierror.New(apierror.Unavailable, "database unavailable"), `{"result":false,"errors":["database unavailable"]}`},
 		{context.DeadlineExceeded, `{"result":false,"errors":["deadline passed"]}`},
 	} {
 		database = test.err
@@ -227,7 +227,7 @@ func TestRequestDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &Server{log: slog.New(slog.DiscardHandler)}
 		start := time.Now()
-		h := s.begin(wire.Handle(s.log, func(_ http.ResponseWriter, r *http.Request) error {
+		h := s.begin(httpapi.Handle(s.log, func(_ http.ResponseWriter, r *http.Request) error {
 			<-r.Context().Done()
 			return fmt.Errorf("waiting: %w", r.Context().Err())
 		}))

@@ -14,7 +14,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/veranda-go/veranda/internal/http1"
-	"github.com/veranda-go/veranda/internal/wire"
+	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
 const writeLimit = time.Second
@@ -26,7 +26,7 @@ func impatient(t *testing.T, routes func(chi.Router)) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := wire.NewRouter()
+	r := httpapi.NewRouter()
 	routes(r)
 	h := s.newHTTP(r)
 	h.ReadHeaderTimeout = 100 * time.Millisecond
@@ -48,8 +48,8 @@ func TestSlowClients(t *testing.T) {
 	t.Parallel()
 	large := []byte(strings.Repeat("x", 32<<20)) // more than the sockets between hold
 	s := impatient(t, func(r chi.Router) {
-		r.Post("/read", wire.Handle(slog.New(slog.DiscardHandler), func(w http.ResponseWriter, r *http.Request) error {
-			if _, err := wire.ReadBody(w, r, "application/json"); err != nil {
+		r.Post("/read", httpapi.Handle(slog.New(slog.DiscardHandler), func(w http.ResponseWriter, r *http.Request) error {
+			if _, err := httpapi.ReadBody(w, r, "application/json"); err != nil {
 				return err
 			}
 			writeOK(w)
@@ -123,12 +123,12 @@ func TestStreamsOutliveLimits(t *testing.T) {
 	s := impatient(t, func(r chi.Router) {
 		r.Get("/stream", func(w http.ResponseWriter, r *http.Request) {
 			defer close(ended)
-			e := wire.NewEvents(w, r, wire.StreamLimits{KeepAlive: time.Minute, Write: time.Minute})
+			e := httpapi.NewEvents(w, r, httpapi.StreamLimits{KeepAlive: time.Minute, Write: time.Minute})
 			defer e.Close()
 			if _, limited := e.Done.Deadline(); limited {
 				t.Error("a stream has a request's deadline")
 			}
-			if wire.RequestID(e.Done) == "" {
+			if httpapi.RequestID(e.Done) == "" {
 				t.Error("a stream has no request id")
 			}
 			for i := range count {
@@ -171,7 +171,7 @@ func TestStreamWithoutServer(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	r, _ := http.NewRequestWithContext(ctx, "GET", "/", nil)
-	stream, drain, done, _ := wire.Stream(nil, r)
+	stream, drain, done, _ := httpapi.Stream(nil, r)
 	if stream.Err() != nil || drain.Err() != nil {
 		t.Error("ended at once")
 	}

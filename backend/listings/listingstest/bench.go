@@ -61,7 +61,7 @@ func Bench(b *testing.B, s listings.Store) {
 	for _, page := range []int64{1, 1000, 50_000} {
 		query("page="+strconv.FormatInt(page, 10), size, listings.Query{Offset: size * (page - 1), Limit: size})
 	}
-	for order := listings.Newest; order <= listings.PriceDown; order++ {
+	for order := listings.Newest; order <= listings.PriceDesc; order++ {
 		query("keyset=first/order="+order.String(), size, listings.Query{Order: order, Limit: size + 1})
 		middle, err := s.List(b.Context(), listings.Query{Order: order, Offset: BenchRows / 2, Limit: 1})
 		if err != nil || len(middle) != 1 {
@@ -98,7 +98,7 @@ func Bench(b *testing.B, s listings.Store) {
 func BenchPlans(s listings.Store, show func(name string, q listings.Query)) {
 	show("page 1", listings.Query{Limit: 20})
 	show("page 1,000", listings.Query{Offset: 20 * 999, Limit: 20})
-	for _, order := range []listings.Order{listings.Newest, listings.PriceUp} {
+	for _, order := range []listings.Order{listings.Newest, listings.PriceAsc} {
 		q := listings.Query{Order: order, Offset: BenchRows / 2, Limit: 1}
 		if middle, err := s.List(context.Background(), q); err == nil && len(middle) == 1 {
 			place := listings.CursorOf(&middle[0], order)

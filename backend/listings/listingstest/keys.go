@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/veranda-go/veranda/backend/listings"
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/once"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/idempotency"
 )
 
 // again creates with a key that made want already.
@@ -47,7 +47,7 @@ func testKeys(t *testing.T, d database) {
 		{UserID: 1, Type: listings.Rent, Price: 6001},
 	} {
 		l, replayed, err := s.Create(t.Context(), other, "a")
-		if err != once.ErrMismatch || fault.KindOf(err) != fault.Mismatch || replayed || l != (listings.Listing{}) {
+		if err != idempotency.ErrMismatch || apierror.KindOf(err) != apierror.KeyMismatch || replayed || l != (listings.Listing{}) {
 			t.Errorf("key of another draft: %+v, replayed %v, %v", l, replayed, err)
 		}
 	}
@@ -64,9 +64,9 @@ func testKeysForgotten(t *testing.T, d database) {
 	s := d.store(t, func() time.Time { return now })
 	draft := listings.Draft{UserID: 1, Type: listings.Rent, Price: 6000}
 	a := first(t, s, draft, "a")
-	now = noon.Add(once.Keep - time.Microsecond)
+	now = noon.Add(idempotency.Keep - time.Microsecond)
 	again(t, s, draft, "a", a)
-	now = noon.Add(once.Keep)
+	now = noon.Add(idempotency.Keep)
 	other := listings.Draft{UserID: 2, Type: listings.Sale, Price: 5}
 	b := first(t, s, other, "a")
 	again(t, s, other, "a", b)
@@ -130,7 +130,7 @@ func testKeysAtOnce(t *testing.T, d database) {
 			// Two drafts race for one key: one wins.
 			_, _, err := stores[i%2].Create(t.Context(), draft, "contested")
 			switch {
-			case err == once.ErrMismatch:
+			case err == idempotency.ErrMismatch:
 				mu.Lock()
 				refused++
 				mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"github.com/veranda-go/veranda/backend/listings"
 )
 
-var orders = []listings.Order{listings.Newest, listings.Oldest, listings.PriceUp, listings.PriceDown}
+var orders = []listings.Order{listings.Newest, listings.Oldest, listings.PriceAsc, listings.PriceDesc}
 
 // crowd makes 60 rows of 3 users, with few prices and in runs of one moment,
 // so that every order ties often.

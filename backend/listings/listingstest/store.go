@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/veranda-go/veranda/backend/listings"
-	"github.com/veranda-go/veranda/internal/fault"
+	"github.com/veranda-go/veranda/internal/apierror"
 )
 
 // Open opens one database, again at each call, with now as its clock. It may
@@ -293,7 +293,7 @@ func testGet(t *testing.T, d database) {
 	}
 	for _, id := range []int64{all[0].ID + 1, 0, -1, math.MaxInt64, math.MinInt64} {
 		got, err := s.Get(t.Context(), id)
-		if fault.KindOf(err) != fault.NotFound || err == nil {
+		if apierror.KindOf(err) != apierror.NotFound || err == nil {
 			t.Errorf("get %d: error %v, want not found", id, err)
 		}
 		if got != (listings.Listing{}) {
@@ -469,7 +469,7 @@ func testClose(t *testing.T, d database) {
 		}
 		for name, err := range callAll(t.Context(), s) {
 			// Unavailable, so that a caller is told to try again elsewhere.
-			if err == nil || fault.KindOf(err) != fault.Unavailable {
+			if err == nil || apierror.KindOf(err) != apierror.Unavailable {
 				t.Errorf("%s after close: error %v, want unavailable", name, err)
 			}
 		}
@@ -495,7 +495,7 @@ func testCloseUnderLoad(t *testing.T, d database) {
 			for {
 				l, _, err := s.Create(t.Context(), listings.Draft{UserID: int64(w + 1), Type: listings.Rent, Price: 1}, "")
 				if err != nil {
-					if fault.KindOf(err) != fault.Unavailable {
+					if apierror.KindOf(err) != apierror.Unavailable {
 						t.Errorf("create during close: %v", err)
 					}
 					return

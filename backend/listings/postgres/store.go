@@ -13,7 +13,7 @@ import (
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/internal/groupcommit"
-	"github.com/veranda-go/veranda/internal/once"
+	"github.com/veranda-go/veranda/internal/idempotency"
 	"github.com/veranda-go/veranda/internal/pgdb"
 )
 
@@ -62,9 +62,9 @@ type outcome struct {
 }
 
 // replay is the outcome of a creation whose key made what is kept.
-func replay(d creation, kept once.Kept) outcome {
+func replay(d creation, kept idempotency.Kept) outcome {
 	if d.Digest() != kept.Digest {
-		return outcome{err: once.ErrMismatch}
+		return outcome{err: idempotency.ErrMismatch}
 	}
 	return outcome{made: d.Created(kept.ID, kept.CreatedAt), replayed: true}
 }
@@ -87,7 +87,7 @@ func (s *Store) insert(creations []creation) ([]outcome, error) {
 			ids, userIDs, prices []int64
 			types                []string
 		)
-		added := map[string]once.Kept{}
+		added := map[string]idempotency.Kept{}
 		for i, d := range creations {
 			if kept, ok := known[d.key]; ok {
 				outcomes[i] = replay(d, kept)
@@ -97,7 +97,7 @@ func (s *Store) insert(creations []creation) ([]outcome, error) {
 			ids, userIDs, types, prices = append(ids, id), append(userIDs, d.UserID), append(types, string(d.Type)), append(prices, d.Price)
 			outcomes[i].made = d.Created(id, now)
 			if d.key != "" {
-				known[d.key] = once.Kept{Digest: d.Digest(), ID: id, CreatedAt: now}
+				known[d.key] = idempotency.Kept{Digest: d.Digest(), ID: id, CreatedAt: now}
 				added[d.key] = known[d.key]
 			}
 		}

@@ -16,12 +16,12 @@ import (
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/listings/listingstest"
-	"github.com/veranda-go/veranda/internal/need"
+	"github.com/veranda-go/veranda/internal/testenv"
 )
 
 // BenchmarkStore is told of in docs/storage.md, as is BenchmarkRatios.
 func BenchmarkStore(b *testing.B) {
-	s := openFilled(b, need.Postgres(b))
+	s := openFilled(b, testenv.Postgres(b))
 	defer s.Close()
 	showPlans(b, s)
 	listingstest.Bench(b, s)
@@ -37,7 +37,7 @@ func BenchmarkRatios(b *testing.B) {
 	if len(found) == 0 {
 		b.Skip("no pgbench")
 	}
-	url := need.Postgres(b)
+	url := testenv.Postgres(b)
 	s := openFilled(b, url)
 	defer s.Close()
 	connections := int(s.db.Config().MaxConns)

@@ -10,7 +10,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/veranda-go/veranda/backend/listings"
-	"github.com/veranda-go/veranda/internal/once"
+	"github.com/veranda-go/veranda/internal/idempotency"
 )
 
 // TestKeysAreSwept looks into the table: what is forgotten does not stay.
@@ -46,7 +46,7 @@ func TestKeysAreSwept(t *testing.T) {
 		create(fmt.Sprint("old ", i))
 		kept(int64(i + 1))
 	}
-	now = now.Add(once.Keep)
+	now = now.Add(idempotency.Keep)
 	create("")
 	kept(10) // it had nothing to do with keys
 	for i := range int64(4) {

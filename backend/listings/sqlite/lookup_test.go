@@ -18,8 +18,8 @@ func TestPlansOfOrders(t *testing.T) {
 	}
 	defer opened.Close()
 	s := opened.(*Store)
-	for order := listings.Newest; order <= listings.PriceDown; order++ {
-		byPrice := order == listings.PriceUp || order == listings.PriceDown
+	for order := listings.Newest; order <= listings.PriceDesc; order++ {
+		byPrice := order == listings.PriceAsc || order == listings.PriceDesc
 		for _, test := range []struct {
 			filter          listings.Filter
 			byTime, byPrice string // the index

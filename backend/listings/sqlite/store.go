@@ -13,8 +13,8 @@ import (
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/internal/groupcommit"
-	"github.com/veranda-go/veranda/internal/litedb"
-	"github.com/veranda-go/veranda/internal/once"
+	"github.com/veranda-go/veranda/internal/idempotency"
+	"github.com/veranda-go/veranda/internal/sqlitedb"
 )
 
 //go:embed migrations
@@ -22,7 +22,7 @@ var migrations embed.FS
 
 // Store is an open file. Make it with Open.
 type Store struct {
-	db      *litedb.DB
+	db      *sqlitedb.DB
 	creates *groupcommit.Group[creation, outcome]
 	now     func() time.Time
 }
@@ -31,7 +31,7 @@ var _ listings.Store = (*Store)(nil)
 
 // Open opens or creates the file at path.
 func Open(ctx context.Context, path string) (listings.Store, error) {
-	db, err := litedb.Open(ctx, path, migrations)
+	db, err := sqlitedb.Open(ctx, path, migrations)
 	if err != nil {
 		return nil, err
 	}
@@ -62,14 +62,14 @@ type outcome struct {
 }
 
 // replay is the outcome of a creation whose key made what is kept.
-func replay(d creation, kept once.Kept) outcome {
+func replay(d creation, kept idempotency.Kept) outcome {
 	if d.Digest() != kept.Digest {
-		return outcome{err: once.ErrMismatch}
+		return outcome{err: idempotency.ErrMismatch}
 	}
 	return outcome{made: d.Created(kept.ID, kept.CreatedAt), replayed: true}
 }
 
-var keys = litedb.KeysOf("listings")
+var keys = sqlitedb.KeysOf("listings")
 
 func (s *Store) insert(creations []creation) ([]outcome, error) {
 	outcomes := make([]outcome, len(creations))
@@ -108,7 +108,7 @@ func (s *Store) insert(creations []creation) ([]outcome, error) {
 			outcomes[i].made = d.Created(id, now)
 			if d.key != "" {
 				keyed++
-				if err := keys.Keep(c, d.key, once.Kept{Digest: d.Digest(), ID: id, CreatedAt: now}); err != nil {
+				if err := keys.Keep(c, d.key, idempotency.Kept{Digest: d.Digest(), ID: id, CreatedAt: now}); err != nil {
 					return err
 				}
 			}
@@ -155,7 +155,7 @@ func (s *Store) OfUsers(ctx context.Context, userIDs []int64, q listings.Query) 
 			SELECT id FROM listings INDEXED BY `+l.index+`
 			WHERE `+l.where()+" ORDER BY "+l.order("", l.Down)+` LIMIT +?)
 		ORDER BY u.key, `+l.order("l.", l.Down != l.Reversed),
-		slices.Concat([]any{litedb.IDs(userIDs)}, l.args, []any{q.Limit})...)
+		slices.Concat([]any{sqlitedb.IDs(userIDs)}, l.args, []any{q.Limit})...)
 }
 
 // Feed is part of listings.Store. What is visible is looked up first: rows
@@ -182,7 +182,7 @@ func (s *Store) Feed(ctx context.Context, after, userID, limit int64) (listings.
 				ORDER BY created_at, id LIMIT +?3`
 			args = append(args, userID)
 		}
-		if err := litedb.Rows(c, text, args, func(row *sqlite.Stmt) {
+		if err := sqlitedb.Rows(c, text, args, func(row *sqlite.Stmt) {
 			feed.Listings = append(feed.Listings, scan(row))
 		}); err != nil {
 			return err
@@ -216,7 +216,7 @@ func (s *Store) query(ctx context.Context, long bool, expect int64, text string,
 		read = s.db.ReadLong
 	}
 	err := read(ctx, func(c *sqlite.Conn) error {
-		return litedb.Rows(c, text, args, func(row *sqlite.Stmt) {
+		return sqlitedb.Rows(c, text, args, func(row *sqlite.Stmt) {
 			found = append(found, scan(row))
 		})
 	})

@@ -11,7 +11,7 @@ import (
 
 	"github.com/veranda-go/veranda/backend/users"
 	"github.com/veranda-go/veranda/internal/groupcommit"
-	"github.com/veranda-go/veranda/internal/once"
+	"github.com/veranda-go/veranda/internal/idempotency"
 	"github.com/veranda-go/veranda/internal/pgdb"
 )
 
@@ -60,9 +60,9 @@ type outcome struct {
 }
 
 // replay is the outcome of a creation whose key made what is kept.
-func replay(d creation, kept once.Kept) outcome {
+func replay(d creation, kept idempotency.Kept) outcome {
 	if d.Digest() != kept.Digest {
-		return outcome{err: once.ErrMismatch}
+		return outcome{err: idempotency.ErrMismatch}
 	}
 	return outcome{made: d.Created(kept.ID, kept.CreatedAt), replayed: true}
 }
@@ -85,7 +85,7 @@ func (s *Store) insert(creations []creation) ([]outcome, error) {
 			ids   []int64
 			names []string
 		)
-		added := map[string]once.Kept{}
+		added := map[string]idempotency.Kept{}
 		for i, d := range creations {
 			if kept, ok := known[d.key]; ok {
 				outcomes[i] = replay(d, kept)
@@ -95,7 +95,7 @@ func (s *Store) insert(creations []creation) ([]outcome, error) {
 			ids, names = append(ids, id), append(names, d.Name)
 			outcomes[i].made = d.Created(id, now)
 			if d.key != "" {
-				known[d.key] = once.Kept{Digest: d.Digest(), ID: id, CreatedAt: now}
+				known[d.key] = idempotency.Kept{Digest: d.Digest(), ID: id, CreatedAt: now}
 				added[d.key] = known[d.key]
 			}
 		}

@@ -7,13 +7,13 @@ import (
 	"testing"
 
 	"github.com/veranda-go/veranda/backend/users"
-	"github.com/veranda-go/veranda/internal/need"
+	"github.com/veranda-go/veranda/internal/testenv"
 )
 
 // BenchmarkBatch is told of in docs/storage.md.
 func BenchmarkBatch(b *testing.B) {
 	const all, asked = 10_000, 100
-	s, err := Open(b.Context(), need.Postgres(b))
+	s, err := Open(b.Context(), testenv.Postgres(b))
 	if err != nil {
 		b.Fatal(err)
 	}

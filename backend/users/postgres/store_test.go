@@ -6,12 +6,12 @@ import (
 
 	"github.com/veranda-go/veranda/backend/users"
 	"github.com/veranda-go/veranda/backend/users/userstest"
-	"github.com/veranda-go/veranda/internal/need"
+	"github.com/veranda-go/veranda/internal/testenv"
 )
 
 func TestStore(t *testing.T) {
 	userstest.Store(t, func(t *testing.T) userstest.Open {
-		url := need.Postgres(t)
+		url := testenv.Postgres(t)
 		return func(now func() time.Time) (users.Store, error) {
 			s, err := Open(t.Context(), url)
 			if err != nil {

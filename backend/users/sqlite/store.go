@@ -12,8 +12,8 @@ import (
 
 	"github.com/veranda-go/veranda/backend/users"
 	"github.com/veranda-go/veranda/internal/groupcommit"
-	"github.com/veranda-go/veranda/internal/litedb"
-	"github.com/veranda-go/veranda/internal/once"
+	"github.com/veranda-go/veranda/internal/idempotency"
+	"github.com/veranda-go/veranda/internal/sqlitedb"
 )
 
 //go:embed migrations
@@ -21,7 +21,7 @@ var migrations embed.FS
 
 // Store is an open file. Make it with Open.
 type Store struct {
-	db      *litedb.DB
+	db      *sqlitedb.DB
 	creates *groupcommit.Group[creation, outcome]
 	now     func() time.Time
 }
@@ -30,7 +30,7 @@ var _ users.Store = (*Store)(nil)
 
 // Open opens or creates the file at path.
 func Open(ctx context.Context, path string) (users.Store, error) {
-	db, err := litedb.Open(ctx, path, migrations)
+	db, err := sqlitedb.Open(ctx, path, migrations)
 	if err != nil {
 		return nil, err
 	}
@@ -61,14 +61,14 @@ type outcome struct {
 }
 
 // replay is the outcome of a creation whose key made what is kept.
-func replay(d creation, kept once.Kept) outcome {
+func replay(d creation, kept idempotency.Kept) outcome {
 	if d.Digest() != kept.Digest {
-		return outcome{err: once.ErrMismatch}
+		return outcome{err: idempotency.ErrMismatch}
 	}
 	return outcome{made: d.Created(kept.ID, kept.CreatedAt), replayed: true}
 }
 
-var keys = litedb.KeysOf("users")
+var keys = sqlitedb.KeysOf("users")
 
 func (s *Store) insert(creations []creation) ([]outcome, error) {
 	outcomes := make([]outcome, len(creations))
@@ -105,7 +105,7 @@ func (s *Store) insert(creations []creation) ([]outcome, error) {
 			outcomes[i].made = d.Created(id, now)
 			if d.key != "" {
 				keyed++
-				if err := keys.Keep(c, d.key, once.Kept{Digest: d.Digest(), ID: id, CreatedAt: now}); err != nil {
+				if err := keys.Keep(c, d.key, idempotency.Kept{Digest: d.Digest(), ID: id, CreatedAt: now}); err != nil {
 					return err
 				}
 			}
@@ -138,7 +138,7 @@ func (s *Store) List(ctx context.Context, q users.Query) ([]users.User, error) {
 // Batch is part of users.Store.
 func (s *Store) Batch(ctx context.Context, ids []int64) ([]users.User, error) {
 	return s.query(ctx, int64(len(ids)), 0, "SELECT "+columns+` FROM json_each(?) asked CROSS JOIN users u
-		WHERE u.id = asked.value ORDER BY asked.key`, litedb.IDs(ids))
+		WHERE u.id = asked.value ORDER BY asked.key`, sqlitedb.IDs(ids))
 }
 
 // Ping is part of users.Store.
@@ -162,7 +162,7 @@ func (s *Store) query(ctx context.Context, expect, skip int64, text string, args
 		read = s.db.ReadLong
 	}
 	err := read(ctx, func(c *sqlite.Conn) error {
-		return litedb.Rows(c, text, args, func(row *sqlite.Stmt) {
+		return sqlitedb.Rows(c, text, args, func(row *sqlite.Stmt) {
 			found = append(found, users.User{
 				ID:        row.ColumnInt64(0),
 				Name:      row.ColumnText(1),

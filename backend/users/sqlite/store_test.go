@@ -12,7 +12,7 @@ import (
 
 	"github.com/veranda-go/veranda/backend/users"
 	"github.com/veranda-go/veranda/backend/users/userstest"
-	"github.com/veranda-go/veranda/internal/litedb"
+	"github.com/veranda-go/veranda/internal/sqlitedb"
 )
 
 func TestStore(t *testing.T) {
@@ -85,7 +85,7 @@ func TestPlans(t *testing.T) {
 				}
 				checked++
 				if strings.Contains(text, "LIMIT ?") {
-					t.Errorf("LIMIT without a plus, see litedb.Rows:\n%s", text)
+					t.Errorf("LIMIT without a plus, see sqlitedb.Rows:\n%s", text)
 				}
 				for _, step := range plan(t, s, text) {
 					if step == call.allowed || strings.Contains(step, "VIRTUAL TABLE") { // that is the ids asked for
@@ -151,7 +151,7 @@ func plan(t *testing.T, s *Store, text string) []string {
 	t.Helper()
 	var steps []string
 	err := s.db.Write(func(c *sqlite.Conn) error {
-		return litedb.Rows(c, "EXPLAIN QUERY PLAN "+text, nil, func(row *sqlite.Stmt) {
+		return sqlitedb.Rows(c, "EXPLAIN QUERY PLAN "+text, nil, func(row *sqlite.Stmt) {
 			steps = append(steps, row.ColumnText(3))
 		})
 	})

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/veranda-go/veranda/backend/users"
-	"github.com/veranda-go/veranda/internal/fault"
-	"github.com/veranda-go/veranda/internal/once"
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/idempotency"
 )
 
 // again creates with a key that made want already.
@@ -46,7 +46,7 @@ func testKeys(t *testing.T, d database) {
 		{Name: "Suresh "},
 	} {
 		u, replayed, err := s.Create(t.Context(), other, "a")
-		if err != once.ErrMismatch || fault.KindOf(err) != fault.Mismatch || replayed || u != (users.User{}) {
+		if err != idempotency.ErrMismatch || apierror.KindOf(err) != apierror.KeyMismatch || replayed || u != (users.User{}) {
 			t.Errorf("key of another draft: %+v, replayed %v, %v", u, replayed, err)
 		}
 	}
@@ -63,9 +63,9 @@ func testKeysForgotten(t *testing.T, d database) {
 	s := d.store(t, func() time.Time { return now })
 	draft := users.Draft{Name: "Suresh"}
 	a := first(t, s, draft, "a")
-	now = noon.Add(once.Keep - time.Microsecond)
+	now = noon.Add(idempotency.Keep - time.Microsecond)
 	again(t, s, draft, "a", a)
-	now = noon.Add(once.Keep)
+	now = noon.Add(idempotency.Keep)
 	other := users.Draft{Name: "Other"}
 	b := first(t, s, other, "a")
 	again(t, s, other, "a", b)
@@ -129,7 +129,7 @@ func testKeysAtOnce(t *testing.T, d database) {
 			// Two drafts race for one key: one wins.
 			_, _, err := stores[i%2].Create(t.Context(), draft, "contested")
 			switch {
-			case err == once.ErrMismatch:
+			case err == idempotency.ErrMismatch:
 				mu.Lock()
 				refused++
 				mu.Unlock()

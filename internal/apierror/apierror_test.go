@@ -1,0 +1,59 @@
+package apierror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestFrom(t *testing.T) {
+	t.Parallel()
+	secret := errors.New("password hunter2 refused by 10.0.0.1")
+	own := Wrap(NotFound, "no such thing", secret)
+	for _, test := range []struct {
+		err      error
+		kind     Kind
+		sentence string
+	}{
+		{own, NotFound, "no such thing"},
+		{fmt.Errorf("while asking: %w", own), NotFound, "no such thing"},
+		{errors.Join(secret, own), NotFound, "no such thing"},
+		{secret, Internal, "internal error"},
+		{fmt.Errorf("%w: %w", context.DeadlineExceeded, secret), Timeout, "deadline passed"},
+		{fmt.Errorf("%w: %w", context.Canceled, secret), Unavailable, "request cancelled"},
+		// Who made a fault of a deadline knew better what it means.
+		{Wrap(Unavailable, "database unavailable", context.DeadlineExceeded), Unavailable, "database unavailable"},
+		{Invalidf("price", "must be at least %d", 1), Invalid, "price: must be at least 1"},
+	} {
+		f := From(test.err)
+		if f.Kind != test.kind || KindOf(test.err) != test.kind {
+			t.Errorf("%v: kind %d, want %d", test.err, f.Kind, test.kind)
+		}
+		if got := f.Messages(); !slices.Equal(got, []string{test.sentence}) {
+			t.Errorf("%v: sentences %q, want %q", test.err, got, test.sentence)
+		}
+		// The log gets the cause, and the chain is whole.
+		if errors.Is(test.err, secret) && (!errors.Is(f, secret) || !strings.Contains(f.Error(), secret.Error())) {
+			t.Errorf("%v: the cause is lost in %q", test.err, f.Error())
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	// A nil *Error in an error would not be nil.
+	if err := FromFields(nil); err != nil {
+		t.Errorf("no problems: %v, want nil", err)
+	}
+	err := FromFields([]FieldError{{"page_num", "must be at least 1"}, {"", "body: malformed JSON"}})
+	f := From(err)
+	if want := []string{"page_num: must be at least 1", "body: malformed JSON"}; f.Kind != Invalid || !slices.Equal(f.Messages(), want) {
+		t.Errorf("kind %d, %q, want invalid, %q", f.Kind, f.Messages(), want)
+	}
+	if want := "page_num: must be at least 1; body: malformed JSON"; err.Error() != want {
+		t.Errorf("error text %q, want %q", err, want)
+	}
+}

@@ -1,0 +1,73 @@
+package fakebackend
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Cut closes the connection without an answer.
+func Cut(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+
+// Trace is a framework in debug mode that met an error of its own.
+func Trace(w http.ResponseWriter, _ *http.Request) {
+	w.WriteHeader(http.StatusInternalServerError)
+	_, _ = io.WriteString(w, `{"result":false,"errors":["Traceback (most recent call last): File /srv/users.py, line 7: `+
+		`SELECT * FROM users: database is locked: secret"]}`)
+}
+
+// Garbage is a success that is not JSON.
+func Garbage(w http.ResponseWriter, _ *http.Request) {
+	_, _ = io.WriteString(w, "<html>secret</html>")
+}
+
+// OtherShape is JSON without what was asked for.
+func OtherShape(w http.ResponseWriter, _ *http.Request) {
+	_, _ = io.WriteString(w, `{"result":true,"items":[{"id":1,"secret":2}]}`)
+}
+
+// OtherTypes is JSON with texts for numbers and numbers for texts.
+func OtherTypes(w http.ResponseWriter, _ *http.Request) {
+	_, _ = io.WriteString(w, `{"result":true,"users":[{"id":"1","name":2}],"user":{"id":"1"},"listings":[{"id":"1"}],"listing":[]}`)
+}
+
+// Half closes the connection in the middle of an answer.
+func Half(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Length", "5000")
+	_, _ = io.WriteString(w, `{"result":true,"users":[{"id":1,"name":"secret"},`)
+	_ = http.NewResponseController(w).Flush()
+	panic(http.ErrAbortHandler)
+}
+
+// Huge is 40 MB of good JSON, with no length given.
+func Huge(w http.ResponseWriter, _ *http.Request) {
+	_, _ = io.WriteString(w, `{"result":true,"users":[],"listings":[]`)
+	blank := strings.Repeat(" ", 1<<20)
+	for range 40 {
+		if _, err := io.WriteString(w, blank); err != nil {
+			return
+		}
+	}
+	_, _ = io.WriteString(w, `}`)
+}
+
+// RedirectTo sends whoever asks elsewhere.
+func RedirectTo(target string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, target+r.URL.Path, http.StatusFound) }
+}
+
+// Hang does not answer; gone, if not nil, is told when the caller gives up.
+func Hang(gone chan<- struct{}) http.HandlerFunc {
+	return func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // before that, nobody notices that a caller left
+		select {
+		case <-r.Context().Done():
+		case <-time.After(time.Minute):
+			return
+		}
+		if gone != nil {
+			gone <- struct{}{}
+		}
+	}
+}
