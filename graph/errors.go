@@ -3,7 +3,6 @@ package graph
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"regexp"
 	"strings"
 
@@ -11,54 +10,66 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"github.com/veranda-go/veranda/graph/errcode"
+	"github.com/veranda-go/veranda/graph/execute"
 	"github.com/veranda-go/veranda/internal/apierror"
-	"github.com/veranda-go/veranda/internal/httpapi"
+	"github.com/veranda-go/veranda/internal/idempotency"
 )
 
-// codes is the catalogue of extensions.code: one word for each kind of fault.
-// The sentences are those of the REST door.
-var codes = [...]string{
-	apierror.Internal:    "INTERNAL",
-	apierror.Invalid:     "BAD_INPUT",
-	apierror.NotFound:    "NOT_FOUND",
-	apierror.TooLarge:    "TOO_LARGE",
-	apierror.MediaType:   "BAD_MEDIA_TYPE",
-	apierror.Unavailable: "UNAVAILABLE",
-	apierror.Timeout:     "TIMEOUT",
-	apierror.Unsupported: "UNSUPPORTED",
-	apierror.Conflict:    "CONFLICT",
-	apierror.KeyMismatch: "IDEMPOTENCY_MISMATCH",
-}
-
-// presentOne gives an error of gqlgen's engine its public half.
-func presentOne(log *slog.Logger) graphql.ErrorPresenterFunc {
-	return func(ctx context.Context, err error) *gqlerror.Error {
-		var g *gqlerror.Error
-		if errors.As(err, &g) && g.Err == nil {
-			return g // the validator's or our own, fit to show
-		}
-		path, full := graphql.GetPath(ctx), ast.Path(nil)
-		if g != nil {
-			full = g.Path
-		}
-		var field *ast.Field
-		if fc := graphql.GetFieldContext(ctx); fc != nil {
-			path, field = fc.Path(), fc.Field.Field
-		}
-		f := apierror.From(err)
-		if len(full) > len(path) && f.Kind == apierror.Invalid && f.Fields[0].Field == "" {
-			// An argument's value was refused while it was read: gqlgen goes on
-			// with the argument's path where the field's ends.
-			f = apierror.Invalidf(lastName(full), "%s", f.Fields[0].Message)
-		}
-		all := present(ctx, log, path, field, f)
-		for _, more := range all[1:] {
-			graphql.AddError(ctx, more)
-		}
-		return all[0]
+// presentGqlgen returns the error that a client sees for an error of gqlgen's
+// executor.
+func (e *executor) presentGqlgen(ctx context.Context, err error) *gqlerror.Error {
+	var g *gqlerror.Error
+	if errors.As(err, &g) && g.Err == nil {
+		return g // gqlgen's own
 	}
+	path := graphql.GetPath(ctx)
+	var field *ast.Field
+	if fc := graphql.GetFieldContext(ctx); fc != nil {
+		path, field = fc.Path(), fc.Field.Field
+	}
+	if g != nil && len(g.Path) > len(path) {
+		// gqlgen appends an argument's path to that of its field.
+		err = &execute.ArgumentError{Path: g.Path[len(path):], Err: err}
+	}
+	all := e.present(ctx, path, field, err)
+	for _, more := range all[1:] {
+		graphql.AddError(ctx, more)
+	}
+	return all[0]
 }
 
+// present returns what a client sees of a field's error: a GraphQL error for
+// each field error, with its code and, for input, the argument's path. It logs
+// internal errors.
+func (e *executor) present(ctx context.Context, path ast.Path, f *ast.Field, err error) gqlerror.List {
+	apiErr := apierror.From(err)
+	if apiErr.Kind == apierror.Internal && !errors.Is(ctx.Err(), context.Canceled) {
+		e.log.ErrorContext(ctx, "field failed", "path", path.String(), "err", err)
+	}
+	var arg *execute.ArgumentError
+	inArgument := errors.As(err, &arg)
+	list := make(gqlerror.List, 0, len(apiErr.Fields))
+	for _, fe := range apiErr.Fields {
+		g := &gqlerror.Error{Path: path, Extensions: map[string]any{"code": errcode.OfKind(apiErr.Kind)}}
+		if f != nil && f.Position != nil {
+			g.Locations = []gqlerror.Location{{Line: f.Position.Line, Column: f.Position.Column}}
+		}
+		if inArgument && fe.Field == "" {
+			fe.Field = lastName(arg.Path)
+		}
+		fe.Message = snakes.ReplaceAllStringFunc(fe.Message, camel)
+		if fe.Field != "" && fe.Field != idempotency.Header && apiErr.Kind == apierror.Invalid {
+			fe.Field = camel(fe.Field)
+			g.Extensions["argument"] = argumentPath(f, fe.Field)
+		}
+		g.Message = fe.String()
+		list = append(list, g)
+	}
+	return list
+}
+
+// lastName returns the innermost name of a path.
 func lastName(path ast.Path) string {
 	for i := len(path) - 1; i >= 0; i-- {
 		if name, ok := path[i].(ast.PathName); ok {
@@ -82,38 +93,14 @@ func camel(param string) string {
 	return strings.Join(words, "")
 }
 
-// present turns an error into what a client sees: one GraphQL error for
-// each problem of a fault, with its code and, for input, the argument's path.
-func present(ctx context.Context, log *slog.Logger, path ast.Path, f *ast.Field, err error) gqlerror.List {
-	fa := apierror.From(err)
-	if fa.Kind == apierror.Internal && !errors.Is(ctx.Err(), context.Canceled) {
-		log.ErrorContext(ctx, "field failed", "path", path.String(), "err", err)
-	}
-	list := make(gqlerror.List, 0, len(fa.Fields))
-	for _, p := range fa.Fields {
-		g := &gqlerror.Error{Path: path, Extensions: map[string]any{"code": codes[fa.Kind]}}
-		if f != nil && f.Position != nil {
-			g.Locations = []gqlerror.Location{{Line: f.Position.Line, Column: f.Position.Column}}
-		}
-		p.Message = snakes.ReplaceAllStringFunc(p.Message, camel)
-		if p.Field != "" && p.Field != httpapi.IdempotencyKeyHeader && fa.Kind == apierror.Invalid {
-			p.Field = camel(p.Field)
-			g.Extensions["argument"] = argumentPath(f, p.Field)
-		}
-		g.Message = p.String()
-		list = append(list, g)
-	}
-	return list
-}
-
-// argumentPath is where an input stands among a field's arguments.
-func argumentPath(f *ast.Field, param string) []string {
-	if f != nil && f.Definition != nil && f.Definition.Arguments.ForName(param) == nil {
+// argumentPath returns the path of an input field among a field's arguments.
+func argumentPath(f *ast.Field, name string) []string {
+	if f != nil && f.Definition != nil && f.Definition.Arguments.ForName(name) == nil {
 		for _, container := range []string{"input", "filter"} {
 			if f.Definition.Arguments.ForName(container) != nil {
-				return []string{container, param}
+				return []string{container, name}
 			}
 		}
 	}
-	return []string{param}
+	return []string{name}
 }

@@ -6,43 +6,39 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
-	"sync/atomic"
 
 	"github.com/99designs/gqlgen/graphql"
 	gqlgen "github.com/99designs/gqlgen/graphql/executor"
 	"github.com/vektah/gqlparser/v2/ast"
-	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"github.com/veranda-go/veranda/graph/execute"
 	"github.com/veranda-go/veranda/graph/generated"
+	"github.com/veranda-go/veranda/graph/prepare"
 	"github.com/veranda-go/veranda/internal/apierror"
 	"github.com/veranda-go/veranda/internal/backendclient"
 	"github.com/veranda-go/veranda/internal/httpapi"
 	"github.com/veranda-go/veranda/publicapi"
 )
 
-// executor takes a request from its text to its answer: document, limits,
-// variables, cost, execution. Queries run on our own engine, level by level;
-// mutations, subscriptions and introspection on gqlgen's.
+// executor is the transport.Executor: it gives operations their loaders and
+// idempotency keys, and runs them by their plans or, where there is none, on
+// gqlgen's executor.
 type executor struct {
-	api       *publicapi.API
-	schema    *ast.Schema
-	documents documents
-	gqlgen    *gqlgen.Executor
-	dear      chan struct{} // has a place for each dear query that may run
-	log       *slog.Logger
+	api    *publicapi.API
+	levels execute.Executor
+	gqlgen *gqlgen.Executor
+	turns  chan struct{} // has room for the expensive operations that may run
+	log    *slog.Logger
 }
 
-var _ graphql.GraphExecutor = (*executor)(nil)
-
-func newExecutor(api *publicapi.API, log *slog.Logger) *executor {
-	es := generated.NewExecutableSchema(generated.Config{Resolvers: &Resolver{api}})
+func newExecutor(api *publicapi.API, config generated.Config, log *slog.Logger) *executor {
 	e := &executor{
-		api: api, schema: es.Schema(), gqlgen: gqlgen.New(es), log: log,
-		dear: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		api: api, log: log,
+		gqlgen: gqlgen.New(generated.NewExecutableSchema(config)),
+		turns:  make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
-	e.documents.schema = e.schema
-	e.documents.rules = newRules()
-	e.gqlgen.SetErrorPresenter(presentOne(log))
+	e.levels.Present = e.present
+	e.gqlgen.SetErrorPresenter(e.presentGqlgen)
 	e.gqlgen.SetRecoverFunc(e.recovered)
 	return e
 }
@@ -53,136 +49,102 @@ func (e *executor) recovered(ctx context.Context, p any) error {
 	return apierror.New(apierror.Internal, "internal error")
 }
 
-// CostHeader asks for extensions.cost: "include" beside the answer, "explain"
-// instead of it.
-const CostHeader = "GraphQL-Cost"
-
-// prepared is what travels with an operation.
-type prepared struct {
-	estimated cost
-	wanted    string                // the value of CostHeader
-	plan      *atomic.Pointer[plan] // nil if each request needs its own
+// Execute is part of transport.Executor.
+func (e *executor) Execute(ctx context.Context, op *prepare.Operation) func() *graphql.Response {
+	ctx = graphql.WithOperationContext(ctx, e.operationContext(op))
+	switch {
+	case op.CostMode == "explain":
+		return once(func() *graphql.Response {
+			return &graphql.Response{
+				Data:       json.RawMessage("null"),
+				Extensions: map[string]any{"cost": costReport(op.Cost, nil)},
+			}
+		})
+	case op.Operation == ast.Subscription:
+		next := e.start(e.api.WithLoaders(ctx), op)
+		return func() *graphql.Response {
+			// Each event has loaders of its own: what those of the last one remember
+			// may have changed.
+			return next(e.api.WithLoaders(ctx))
+		}
+	}
+	return once(func() *graphql.Response { return e.respond(e.api.WithLoaders(ctx), op) })
 }
 
-const preparedKey = "prepared"
-
-// CreateOperationContext is part of graphql.GraphExecutor.
-func (e *executor) CreateOperationContext(_ context.Context, params *graphql.RawParams) (*graphql.OperationContext, gqlerror.List) {
-	op := &graphql.OperationContext{
-		RawQuery:               params.Query,
-		OperationName:          params.OperationName,
-		Extensions:             params.Extensions,
-		Headers:                params.Headers,
+// operationContext returns what gqlgen's generated code takes from an operation.
+func (e *executor) operationContext(op *prepare.Operation) *graphql.OperationContext {
+	return &graphql.OperationContext{
+		RawQuery: op.Text, Doc: op.Document, Operation: op.OperationDefinition, Variables: op.Variables,
 		RecoverFunc:            e.recovered,
 		ResolverMiddleware:     func(ctx context.Context, next graphql.Resolver) (any, error) { return next(ctx) },
 		RootResolverMiddleware: func(ctx context.Context, next graphql.RootResolver) graphql.Marshaler { return next(ctx) },
 	}
-	doc, errs := e.documents.get(params.Query)
-	if errs != nil {
-		return op, errs
-	}
-	op.Doc = doc.QueryDocument
-	var err *gqlerror.Error
-	if op.Operation, err = pick(op.Doc, params.OperationName); err != nil {
-		return op, gqlerror.List{err}
-	}
-	if op.Variables, err = coerceVariables(e.schema, op.Operation, params.Variables); err != nil {
-		return op, gqlerror.List{err}
-	}
-	c := estimate(op.Operation, op.Variables, int(e.api.MaxPageSize()))
-	if err := c.check(); err != nil {
-		return op, gqlerror.List{err}
-	}
-	op.Stats.SetExtension(preparedKey, prepared{c, params.Headers.Get(CostHeader), doc.plans[op.Operation]})
-	return op, nil
 }
 
-// pick gives the operation that a request means (spec 6.1).
-func pick(doc *ast.QueryDocument, name string) (*ast.OperationDefinition, *gqlerror.Error) {
-	if name == "" && len(doc.Operations) > 1 {
-		return nil, coded(gqlerror.Errorf("operationName: required, since the document has several operations"), codeValidation)
-	}
-	if op := doc.Operations.ForName(name); op != nil {
-		return op, nil
-	}
-	return nil, coded(gqlerror.Errorf("operationName: no such operation"), codeValidation)
-}
-
-// DispatchOperation is part of graphql.GraphExecutor.
-func (e *executor) DispatchOperation(ctx context.Context, op *graphql.OperationContext) (graphql.ResponseHandler, context.Context) {
-	ctx = graphql.WithOperationContext(e.api.WithLoaders(ctx), op)
-	price := op.Stats.GetExtension(preparedKey).(prepared)
-	if price.wanted == "explain" {
-		return graphql.OneShot(&graphql.Response{
-			Data:       json.RawMessage("null"),
-			Extensions: map[string]any{"cost": costReport(price.estimated, nil)},
-		}), ctx
-	}
-	if op.Operation.Operation == ast.Subscription {
-		events, ctx := e.gqlgen.DispatchOperation(ctx, op)
-		return func(ctx context.Context) *graphql.Response {
-			// Each event asks afresh: what was remembered for the last one may
-			// have changed since.
-			return events(e.api.WithLoaders(ctx))
-		}, ctx
-	}
-	return oneShot(func(context.Context) *graphql.Response {
-		if price.estimated.Nodes > dearNodes {
-			// Dear queries wait for each other, so that cheap ones need not wait
-			// for them: at the services, too, the dear ones fill the queue.
-			select {
-			case e.dear <- struct{}{}:
-				defer func() { <-e.dear }()
-			case <-ctx.Done():
-				return &graphql.Response{Errors: present(ctx, e.log, nil, nil, ctx.Err())}
-			}
-		}
-		ctx, meter := backendclient.WithMeter(ctx)
-		var resp *graphql.Response
-		if op.Operation.Operation == ast.Mutation {
-			key, err := httpapi.IdempotencyKey(op.Headers)
-			if err != nil {
-				return &graphql.Response{Errors: present(ctx, e.log, nil, nil, err)}
-			}
-			handler, ctx := e.gqlgen.DispatchOperation(withKeys(ctx, key), op)
-			resp = handler(ctx)
-		} else {
-			resp = e.query(ctx, op)
-		}
-		if price.wanted == "include" {
-			if resp.Extensions == nil {
-				resp.Extensions = map[string]any{}
-			}
-			resp.Extensions["cost"] = costReport(price.estimated, meter)
-		}
-		return resp
-	}), ctx
-}
-
-func oneShot(run graphql.ResponseHandler) graphql.ResponseHandler {
-	return func(ctx context.Context) *graphql.Response {
-		if run == nil {
+func once(respond func() *graphql.Response) func() *graphql.Response {
+	return func() *graphql.Response {
+		if respond == nil {
 			return nil
 		}
-		resp := run(ctx)
-		run = nil
+		resp := respond()
+		respond = nil
 		return resp
 	}
 }
 
-// costReport is extensions.cost. used is nil where nothing ran.
-func costReport(estimated cost, used *backendclient.Meter) map[string]any {
-	report := map[string]any{
-		"estimated": estimated,
-		"limits":    cost{Depth: maxDepth, Fields: maxFields, Nodes: maxNodes, BackendCalls: maxCalls},
+// respond runs a query or a mutation.
+func (e *executor) respond(ctx context.Context, op *prepare.Operation) *graphql.Response {
+	if op.Cost.Expensive() {
+		// Expensive operations wait for each other, so that the others need not
+		// wait for them, here and in the queues of the services.
+		select {
+		case e.turns <- struct{}{}:
+			defer func() { <-e.turns }()
+		case <-ctx.Done():
+			return e.failure(ctx, ctx.Err())
+		}
 	}
+	if op.Operation == ast.Mutation {
+		key, err := httpapi.IdempotencyKey(op.Header)
+		if err != nil {
+			return e.failure(ctx, err)
+		}
+		ctx = withKeys(ctx, key)
+	}
+	if op.CostMode != "include" {
+		return e.start(ctx, op)(ctx)
+	}
+	ctx, meter := backendclient.WithMeter(ctx)
+	resp := e.start(ctx, op)(ctx)
+	if resp.Extensions == nil {
+		resp.Extensions = map[string]any{}
+	}
+	resp.Extensions["cost"] = costReport(op.Cost, meter)
+	return resp
+}
+
+func (e *executor) failure(ctx context.Context, err error) *graphql.Response {
+	return &graphql.Response{Errors: e.present(ctx, nil, nil, err)}
+}
+
+// start starts an operation whose responses the returned function returns.
+func (e *executor) start(ctx context.Context, op *prepare.Operation) graphql.ResponseHandler {
+	switch {
+	case op.Plan == nil:
+		next, ctx := e.gqlgen.DispatchOperation(ctx, graphql.GetOperationContext(ctx))
+		_ = ctx
+		return next
+	case op.Operation == ast.Subscription:
+		return e.levels.Subscribe(ctx, op.Plan, op.Variables)
+	}
+	return func(ctx context.Context) *graphql.Response { return e.levels.Execute(ctx, op.Plan, op.Variables) }
+}
+
+// costReport returns extensions.cost. used is nil if the operation did not run.
+func costReport(estimated prepare.Cost, used *backendclient.Meter) map[string]any {
+	report := map[string]any{"estimated": estimated, "limits": prepare.Limits}
 	if used != nil {
 		report["used"] = map[string]any{"backendCalls": used.Calls()}
 	}
 	return report
-}
-
-// DispatchError is part of graphql.GraphExecutor.
-func (e *executor) DispatchError(_ context.Context, list gqlerror.List) *graphql.Response {
-	return &graphql.Response{Errors: list}
 }

@@ -2,51 +2,40 @@ package graph
 
 import (
 	"log/slog"
-	"net/http"
 
-	"github.com/99designs/gqlgen/graphql"
-
-	"github.com/veranda-go/veranda/internal/coalesce"
-	"github.com/veranda-go/veranda/internal/httpapi"
+	"github.com/veranda-go/veranda/graph/generated"
+	"github.com/veranda-go/veranda/graph/prepare"
+	"github.com/veranda-go/veranda/graph/transport"
 	"github.com/veranda-go/veranda/publicapi"
 )
 
-// Handler answers GraphQL requests: over GET and POST (http.go), as server-sent
-// events (stream.go) and over WebSockets (socket.go). Make it with New.
+// Handler serves GraphQL requests. Make it with New.
 type Handler struct {
-	// Origins are the web origins that may open WebSockets beside our own.
-	// Set it before the first request.
-	Origins httpapi.Origins
-
-	exec      graphql.GraphExecutor
-	flights   coalesce.Group[question, *graphql.Response]
-	documents *documents
-	known     cache[*graphql.OperationContext] // queries by the bodies that asked them; not to be changed
-	persisted persisted
-	log       *slog.Logger
-	limits    streamLimits
+	*transport.Handler
+	// Preparer has the trusted documents.
+	*prepare.Preparer
 }
 
-// New opens a GraphQL door to api.
+// New returns a handler over api.
 func New(api *publicapi.API, log *slog.Logger) *Handler {
-	e := newExecutor(api, log)
-	return &Handler{exec: e, documents: &e.documents, log: log, limits: defaultStreamLimits}
+	config := generated.Config{Resolvers: &Resolver{api}}
+	table := generated.NewTable(config)
+	preparer := prepare.New(table, backendCalls, api.MaxPageSize())
+	return &Handler{transport.New(preparer, newExecutor(api, config, log), log), preparer}
 }
 
-// vary are the request headers that an answer depends on.
-const vary = "Accept, " + CostHeader
-
-// ServeHTTP is part of http.Handler.
-func (d *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header()["Vary"] = append(w.Header()["Vary"], vary)
-	switch {
-	case isUpgrade(r):
-		d.serveSocket(w, r)
-	case r.Method == http.MethodGet, r.Method == http.MethodHead, r.Method == http.MethodPost:
-		d.serveHTTP(w, r)
-	default:
-		w.Header().Set("Allow", "GET, HEAD, POST")
-		err := refuse(http.StatusMethodNotAllowed, codeMethod, "%s is not allowed here", r.Method)
-		writeRefusal(w, mediaJSON, err)
-	}
+// backendCalls are the calls behind each field, for all its parents at once.
+var backendCalls = map[string]int{
+	"Query.listings":              1,
+	"Query.listing":               1,
+	"Query.users":                 1,
+	"Query.user":                  1,
+	"Query.node":                  1,
+	"Query.listingsConnection":    1,
+	"Listing.user":                1,
+	"User.listings":               1,
+	"User.listingsConnection":     1,
+	"Mutation.createUser":         1,
+	"Mutation.createListing":      2,
+	"Subscription.listingCreated": 1,
 }

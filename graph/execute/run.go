@@ -3,6 +3,7 @@ package execute
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -162,8 +163,26 @@ func (s *step) fieldContext(ctx context.Context, object string, vars map[string]
 	if s.field.Args != nil {
 		fc.Args, err = s.field.Args(ctx, s.ast.ArgumentMap(vars))
 	}
+	var g *gqlerror.Error
+	if errors.As(err, &g) && len(g.Path) > 1 { // the first is the field
+		err = &ArgumentError{g.Path[1:], err}
+	}
 	return fc, ctx, err
 }
+
+// ArgumentError is an error in the value of an argument.
+type ArgumentError struct {
+	// Path leads from the field to the value: the argument's name, and the names
+	// and indices in the value.
+	Path ast.Path
+	Err  error
+}
+
+// Error is part of error.
+func (e *ArgumentError) Error() string { return e.Path.String() + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *ArgumentError) Unwrap() error { return e.Err }
 
 // descend resolves the objects among a step's values, all of one type
 // together.

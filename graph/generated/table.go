@@ -10,6 +10,7 @@ import (
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/users"
 	"github.com/veranda-go/veranda/graph/execute"
+	"github.com/veranda-go/veranda/graph/scalar"
 	"github.com/veranda-go/veranda/publicapi"
 )
 
@@ -55,48 +56,33 @@ func NewTable(cfg Config) *execute.Table {
 					},
 				},
 				"id": {
-					Child: func(parent any) any {
+					Append: func(b []byte, parent any) []byte {
 						obj := parent.(*listings.Listing)
-						return obj.ID
-					},
-					Marshal: func(ctx context.Context, value any) graphql.Marshaler {
-						return newContext(ctx).marshalNID2int64(ctx, nil, value.(int64))
+						return scalar.AppendID(b, obj.ID)
 					},
 				},
 				"listingType": {
-					Child: func(parent any) any {
+					Append: func(b []byte, parent any) []byte {
 						obj := parent.(*listings.Listing)
-						return obj.Type
-					},
-					Marshal: func(ctx context.Context, value any) graphql.Marshaler {
-						return newContext(ctx).marshalNListingType2githubᚗcomᚋverandaᚑgoᚋverandaᚋbackendᚋlistingsᚐType(ctx, nil, value.(listings.Type))
+						return scalar.AppendListingType(b, obj.Type)
 					},
 				},
 				"price": {
-					Child: func(parent any) any {
+					Append: func(b []byte, parent any) []byte {
 						obj := parent.(*listings.Listing)
-						return obj.Price
-					},
-					Marshal: func(ctx context.Context, value any) graphql.Marshaler {
-						return newContext(ctx).marshalNInt642int64(ctx, nil, value.(int64))
+						return scalar.AppendInt64(b, obj.Price)
 					},
 				},
 				"createdAt": {
-					Child: func(parent any) any {
+					Append: func(b []byte, parent any) []byte {
 						obj := parent.(*listings.Listing)
-						return obj.CreatedAt
-					},
-					Marshal: func(ctx context.Context, value any) graphql.Marshaler {
-						return newContext(ctx).marshalNTimestamp2int64(ctx, nil, value.(int64))
+						return scalar.AppendInt64(b, obj.CreatedAt)
 					},
 				},
 				"updatedAt": {
-					Child: func(parent any) any {
+					Append: func(b []byte, parent any) []byte {
 						obj := parent.(*listings.Listing)
-						return obj.UpdatedAt
-					},
-					Marshal: func(ctx context.Context, value any) graphql.Marshaler {
-						return newContext(ctx).marshalNTimestamp2int64(ctx, nil, value.(int64))
+						return scalar.AppendInt64(b, obj.UpdatedAt)
 					},
 				},
 				"user": {
@@ -332,12 +318,9 @@ func NewTable(cfg Config) *execute.Table {
 					},
 				},
 				"id": {
-					Child: func(parent any) any {
+					Append: func(b []byte, parent any) []byte {
 						obj := parent.(*users.User)
-						return obj.ID
-					},
-					Marshal: func(ctx context.Context, value any) graphql.Marshaler {
-						return newContext(ctx).marshalNID2int64(ctx, nil, value.(int64))
+						return scalar.AppendID(b, obj.ID)
 					},
 				},
 				"name": {
@@ -347,21 +330,15 @@ func NewTable(cfg Config) *execute.Table {
 					},
 				},
 				"createdAt": {
-					Child: func(parent any) any {
+					Append: func(b []byte, parent any) []byte {
 						obj := parent.(*users.User)
-						return obj.CreatedAt
-					},
-					Marshal: func(ctx context.Context, value any) graphql.Marshaler {
-						return newContext(ctx).marshalNTimestamp2int64(ctx, nil, value.(int64))
+						return scalar.AppendInt64(b, obj.CreatedAt)
 					},
 				},
 				"updatedAt": {
-					Child: func(parent any) any {
+					Append: func(b []byte, parent any) []byte {
 						obj := parent.(*users.User)
-						return obj.UpdatedAt
-					},
-					Marshal: func(ctx context.Context, value any) graphql.Marshaler {
-						return newContext(ctx).marshalNTimestamp2int64(ctx, nil, value.(int64))
+						return scalar.AppendInt64(b, obj.UpdatedAt)
 					},
 				},
 				"listings": {

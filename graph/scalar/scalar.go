@@ -1,5 +1,6 @@
-// Package scalar turns the schema's scalars into Go values and back. It is
-// bound in gqlgen.yml and used by graph/generated.
+// Package scalar converts the schema's scalars and enums to Go values and
+// back. gqlgen.yml binds it, and graph/generated uses it: the AppendX functions
+// in the table of package execute, the MarshalX functions in gqlgen's executor.
 package scalar
 
 import (
@@ -15,12 +16,17 @@ import (
 	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
-// MarshalID writes an id as GraphQL asks: as a string (spec 3.5.5).
-func MarshalID(id int64) graphql.Marshaler {
-	return graphql.WriterFunc(func(w io.Writer) {
-		_, _ = io.WriteString(w, strconv.Quote(strconv.FormatInt(id, 10)))
-	})
+func marshal(json []byte) graphql.Marshaler {
+	return graphql.WriterFunc(func(w io.Writer) { _, _ = w.Write(json) })
 }
+
+// AppendID appends an id as a JSON string (spec 3.5.5).
+func AppendID(b []byte, id int64) []byte {
+	return append(strconv.AppendInt(append(b, '"'), id, 10), '"')
+}
+
+// MarshalID writes what AppendID appends.
+func MarshalID(id int64) graphql.Marshaler { return marshal(AppendID(nil, id)) }
 
 // UnmarshalID reads an id, a string or an integer (spec 3.5.5), which must be
 // a whole number of at least 1.
@@ -32,18 +38,17 @@ func UnmarshalID(v any) (int64, error) {
 	return n, err
 }
 
-// MarshalInt64 writes a JSON number.
-func MarshalInt64(n int64) graphql.Marshaler {
-	return graphql.WriterFunc(func(w io.Writer) {
-		_, _ = io.WriteString(w, strconv.FormatInt(n, 10))
-	})
-}
+// AppendInt64 appends a JSON number.
+func AppendInt64(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) }
 
-// UnmarshalInt64 reads a whole number; a number in a string is refused, as
-// the REST door refuses it.
+// MarshalInt64 writes what AppendInt64 appends.
+func MarshalInt64(n int64) graphql.Marshaler { return marshal(AppendInt64(nil, n)) }
+
+// UnmarshalInt64 reads a whole number. A number in a string is refused, as in
+// the REST API.
 func UnmarshalInt64(v any) (int64, error) { return integer(v, false) }
 
-// integer reads what gqlparser gives for an integer literal or a variable.
+// integer reads what gqlparser has for an integer literal or a variable.
 func integer(v any, text bool) (int64, error) {
 	switch v := v.(type) {
 	case int64:
@@ -66,11 +71,14 @@ func parse(text string) (int64, error) {
 	return n, nil
 }
 
-// MarshalListingType writes the enum's name.
-func MarshalListingType(t listings.Type) graphql.Marshaler {
-	return graphql.WriterFunc(func(w io.Writer) {
-		_, _ = io.WriteString(w, strconv.Quote(strings.ToUpper(string(t))))
-	})
+// AppendListingType appends the enum's name as a JSON string.
+func AppendListingType(b []byte, t listings.Type) []byte { return appendEnum(b, string(t)) }
+
+// MarshalListingType writes what AppendListingType appends.
+func MarshalListingType(t listings.Type) graphql.Marshaler { return marshal(AppendListingType(nil, t)) }
+
+func appendEnum(b []byte, name string) []byte {
+	return append(append(append(b, '"'), strings.ToUpper(name)...), '"')
 }
 
 // UnmarshalListingType reads the enum's name.
@@ -86,9 +94,7 @@ func UnmarshalListingType(v any) (listings.Type, error) {
 
 // MarshalListingOrder writes the enum's name.
 func MarshalListingOrder(o listings.Order) graphql.Marshaler {
-	return graphql.WriterFunc(func(w io.Writer) {
-		_, _ = io.WriteString(w, strconv.Quote(strings.ToUpper(o.String())))
-	})
+	return marshal(appendEnum(nil, o.String()))
 }
 
 // UnmarshalListingOrder reads the enum's name.

@@ -1,4 +1,4 @@
-package graph
+package prepare
 
 import (
 	"encoding/json"
@@ -9,13 +9,13 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/graph/errcode"
 )
 
-// coerceVariables turns the variables of a request into the values that the
-// operation declares (spec 6.1.2). It is stricter than gqlparser's own, which
-// takes "5" for an Int and "rent" for RENT; the REST door takes neither.
-// Numbers stay json.Number until a field's argument is read.
+// coerceVariables returns the values of the variables that an operation
+// declares (spec 6.1.2). It is stricter than gqlparser, which takes "5" for an
+// Int and "rent" for RENT; the REST API takes neither. Numbers stay json.Number
+// until a field's argument is read.
 func coerceVariables(schema *ast.Schema, op *ast.OperationDefinition, given map[string]any) (map[string]any, *gqlerror.Error) {
 	values := make(map[string]any, len(op.VariableDefinitions))
 	for _, def := range op.VariableDefinitions {
@@ -25,8 +25,7 @@ func coerceVariables(schema *ast.Schema, op *ast.OperationDefinition, given map[
 		switch {
 		case !ok && def.DefaultValue != nil:
 			if v, err = def.DefaultValue.Value(nil); err == nil {
-				// A default is a literal, which validation has looked at; only
-				// what it leaves out is filled in.
+				// Validation has checked a default, which is a literal.
 				values[def.Variable] = v
 			}
 		case !ok && def.Type.NonNull:
@@ -38,7 +37,7 @@ func coerceVariables(schema *ast.Schema, op *ast.OperationDefinition, given map[
 			return nil, &gqlerror.Error{
 				Message:    "$" + err.Error(),
 				Locations:  []gqlerror.Location{{Line: def.Position.Line, Column: def.Position.Column}},
-				Extensions: map[string]any{"code": codes[apierror.Invalid], "variable": c.path},
+				Extensions: map[string]any{"code": errcode.BadInput, "variable": c.path},
 			}
 		}
 	}
@@ -50,7 +49,7 @@ type coercer struct {
 	path   ast.Path
 }
 
-// refuse makes an error that begins with the place of the value.
+// refuse returns an error that begins with the path of the value.
 func (c *coercer) refuse(format string, args ...any) error {
 	return fmt.Errorf("%s: %s", c.path.String(), fmt.Sprintf(format, args...))
 }
@@ -78,7 +77,7 @@ func (c *coercer) value(t *ast.Type, v any) (any, error) {
 	return c.scalar(def.Name, v)
 }
 
-// list takes a single value for a list of one (spec 3.11).
+// list accepts a single value for a list of one (spec 3.11).
 func (c *coercer) list(t *ast.Type, v any) (any, error) {
 	all, ok := v.([]any)
 	if !ok {
@@ -127,8 +126,8 @@ func (c *coercer) object(def *ast.Definition, v any) (any, error) {
 	return out, nil
 }
 
-// scalar checks the built-in scalars. Ours are checked where an argument is
-// read, by package scalar.
+// scalar checks the built-in scalars. Package scalar checks the others, when
+// an argument is read.
 func (c *coercer) scalar(name string, v any) (any, error) {
 	switch name {
 	case "Int":

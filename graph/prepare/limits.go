@@ -1,4 +1,4 @@
-package graph
+package prepare
 
 import (
 	"fmt"
@@ -9,13 +9,13 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/graph/errcode"
 )
 
-// What one document may hold and one operation may cost. The first group is
-// counted in the text before it is validated, since validation itself can be
-// made slow; the second is known before anything runs. Each refusal names the
-// limit and the actual value.
+// Limits of a document and of an operation. The first group is counted in the
+// document before it is validated, since a document can make validation slow;
+// the second is known before the operation runs. Each error names the limit and
+// the actual value.
 const (
 	// maxTokens bounds the parser. The body's limit of 64 KiB bounds it too,
 	// but a token costs a hundred times its byte.
@@ -46,39 +46,32 @@ const (
 	// selected relation, whatever the size of pages.
 	maxCalls = 25
 
-	// dearNodes is what makes a query dear: of those with more objects only as
-	// many run at once as there are processors; the others wait their turn.
-	dearNodes = 1000
+	// expensiveNodes is the number of nodes above which an operation is
+	// expensive: only as many of those run at once as there are processors.
+	expensiveNodes = 1000
 
-	// maxErrors bounds how many mistakes of one document are told.
+	// maxErrors bounds the validation errors of one response.
 	maxErrors = 10
-)
-
-// Codes for what is wrong with a document, beside those of errors.go.
-const (
-	codeParse      = "GRAPHQL_PARSE_FAILED"
-	codeValidation = "GRAPHQL_VALIDATION_FAILED"
-	codeTooComplex = "TOO_COMPLEX"
 )
 
 // overLimit refuses a document that passes a limit.
 func overLimit(limit string, max, actual int) *gqlerror.Error {
 	return &gqlerror.Error{
 		Message:    fmt.Sprintf("%s: %d, at most %d allowed", limit, actual, max),
-		Extensions: map[string]any{"code": codeTooComplex, "limit": limit, "max": max, "actual": actual},
+		Extensions: map[string]any{"code": errcode.TooComplex, "limit": limit, "max": max, "actual": actual},
 	}
 }
 
-// checkText counts what stands in a document, without following anything, in
-// one pass over it, and gives the number of directives.
+// checkText counts the parts of a document in one pass, without following
+// fragments, and returns the number of directives.
 func checkText(doc *ast.QueryDocument) (directives int, err *gqlerror.Error) {
 	c := textCount{names: map[string]int{}}
 	c.addAll(doc)
 	if c.err != nil {
 		return 0, c.err
 	}
-	if c.replaced != nil && halfCharacter(c.replaced.Position.Src.Input) {
-		return 0, coded(gqlerror.ErrorPosf(c.replaced.Position, "%s: an escape stands for half a character", c.replacedName), codes[apierror.Invalid])
+	if c.replaced != nil && hasLoneSurrogate(c.replaced.Position.Src.Input) {
+		return 0, errcode.Set(gqlerror.ErrorPosf(c.replaced.Position, "%s: an escape stands for half a character", c.replacedName), errcode.BadInput)
 	}
 	repeats := 0
 	for _, n := range c.names {
@@ -107,16 +100,16 @@ type textCount struct {
 	names                                   map[string]int
 	replaced                                *ast.Value // a string that may not be what was written
 	replacedName                            string
-	visit                                   func(name string, v *ast.Value) // nil for nobody
+	visit                                   func(name string, v *ast.Value) // may be nil
 	err                                     *gqlerror.Error
 }
 
-// escapes finds the escapes of a document; its group is half a surrogate pair.
+// escapes matches the escapes of a document; its group is a lone surrogate.
 var escapes = regexp.MustCompile(`\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)`)
 
-// halfCharacter tells whether a string of a document has half a surrogate
-// pair, which is no text. gqlparser makes U+FFFD of it without a word.
-func halfCharacter(document string) bool {
+// hasLoneSurrogate reports whether a string of a document has half of a
+// surrogate pair, which gqlparser silently replaces by U+FFFD.
+func hasLoneSurrogate(document string) bool {
 	for _, m := range escapes.FindAllStringSubmatchIndex(document, -1) {
 		if m[2] >= 0 {
 			return true
@@ -125,8 +118,8 @@ func halfCharacter(document string) bool {
 	return false
 }
 
-// argumentAt names the argument, or the member of an input, whose value
-// stands at a place in a document; "" if there is none.
+// argumentAt returns the name of the argument or input field whose value is at
+// a position of a document, "" if there is none.
 func argumentAt(doc *ast.QueryDocument, line, column int) (name string) {
 	c := textCount{names: map[string]int{}, visit: func(of string, v *ast.Value) {
 		if v.Position.Line == line && v.Position.Column == column {
@@ -184,8 +177,8 @@ func (c *textCount) addDirectives(list ast.DirectiveList) {
 	}
 }
 
-// addValue counts a literal of that name and what is in it. Numbers that no type holds are
-// refused here, since gqlparser panics when it reads one as an argument.
+// addValue counts a literal and the values in it. Numbers that no type holds
+// are refused here, since gqlparser panics when it reads one as an argument.
 func (c *textCount) addValue(name string, v *ast.Value) {
 	if v == nil {
 		return
@@ -209,7 +202,7 @@ func (c *textCount) addValue(name string, v *ast.Value) {
 		}
 	}
 	for _, child := range v.Children {
-		if child.Name != "" { // else it is in a list
+		if child.Name != "" { // not in a list
 			name = child.Name
 		}
 		c.addValue(name, child.Value)
@@ -218,5 +211,5 @@ func (c *textCount) addValue(name string, v *ast.Value) {
 
 func badLiteral(name string, v *ast.Value, rule string) *gqlerror.Error {
 	err := gqlerror.ErrorPosf(v.Position, "%s: %s", name, rule)
-	return coded(err, codes[apierror.Invalid])
+	return errcode.Set(err, errcode.BadInput)
 }

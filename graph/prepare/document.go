@@ -1,23 +1,25 @@
-package graph
+package prepare
 
 import (
-	"container/list"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 
+	"github.com/maypok86/otter/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/parser"
 	"github.com/vektah/gqlparser/v2/validator"
 	"github.com/vektah/gqlparser/v2/validator/core"
 	"github.com/vektah/gqlparser/v2/validator/rules"
+
+	"github.com/veranda-go/veranda/graph/errcode"
+	"github.com/veranda-go/veranda/graph/execute"
 )
 
-// newRules are the specification's rules, without suggestions: those would
-// tell the names of a schema to who may only guess, and cost more to find than
-// the rest of the validation.
+// newRules returns the specification's validation rules without suggestions,
+// which would tell names of the schema to a client that may only guess them,
+// and cost more than the rest of the validation.
 func newRules() *rules.Rules {
 	r := rules.NewDefaultRules()
 	for _, without := range []validator.Rule{
@@ -30,8 +32,8 @@ func newRules() *rules.Rules {
 		r.RemoveRule(strings.TrimSuffix(without.Name, "WithoutSuggestions"))
 		r.AddRule(without.Name, without.RuleFunc)
 	}
-	// An object passes for a scalar with the other rules, and any integer for
-	// an Int (spec 3.5.1).
+	// The other rules let an object pass for a scalar, and any integer for an
+	// Int (spec 3.5.1).
 	r.AddRule("ScalarsHoldTheirValues", func(observers *core.Events, addError core.AddErrFunc) {
 		observers.OnValue(func(_ *core.Walker, v *ast.Value) {
 			if v.Kind == ast.IntValue && v.Definition != nil && v.Definition.Name == "Int" {
@@ -47,25 +49,48 @@ func newRules() *rules.Rules {
 	return r
 }
 
-// documents parses, validates and remembers documents.
+// documents parses, validates and caches documents.
 type documents struct {
 	schema *ast.Schema
 	rules  *rules.Rules
-	cache  cache[*document]
+	cache  *otter.Cache[string, *document]
 }
 
-// document is a valid document with what was made of it.
+func newDocuments(table *execute.Table) documents {
+	return documents{table.Schema, newRules(), NewCache(KeySize[*document])}
+}
+
+// document is a valid document with the plans of its operations.
 type document struct {
 	*ast.QueryDocument
-	// plans has a place for the plan of each operation, which is made when it
-	// first runs. It is nil where directives let the variables have a say.
-	plans map[*ast.OperationDefinition]*atomic.Pointer[plan]
+	// plans has a place for the plan of each operation, which is made when the
+	// operation first runs. It is nil where directives make plans depend on the
+	// variables.
+	plans map[*ast.OperationDefinition]*atomic.Pointer[execute.Plan]
 }
 
-// get gives the document of a text, which is valid and within the limits that
-// need no variables.
+// plan returns the plan of an operation, nil if there is none.
+func (d *document) plan(table *execute.Table, op *ast.OperationDefinition, vars map[string]any) *execute.Plan {
+	kept := d.plans[op]
+	if kept != nil {
+		if p := kept.Load(); p != nil {
+			return p
+		}
+	}
+	p, ok := table.Plan(op, vars)
+	if !ok {
+		return nil
+	}
+	if kept != nil {
+		kept.Store(p)
+	}
+	return p
+}
+
+// get returns the document of a text, if it is valid and within the limits
+// that need no variables.
 func (d *documents) get(text string) (*document, gqlerror.List) {
-	if doc, ok := d.cache.get(text); ok {
+	if doc, ok := d.cache.GetIfPresent(text); ok {
 		return doc, nil
 	}
 	doc, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: text}, maxTokens)
@@ -77,7 +102,7 @@ func (d *documents) get(text string) (*document, gqlerror.List) {
 		return nil, gqlerror.List{tooMuch}
 	}
 	if len(doc.Operations) == 0 {
-		return nil, gqlerror.List{coded(gqlerror.Errorf("no operation provided"), codeValidation)}
+		return nil, gqlerror.List{errcode.Errorf(errcode.ValidationFailed, "no operation provided")}
 	}
 	if errs := validator.ValidateWithRules(d.schema, doc, d.rules); len(errs) > 0 {
 		errs = errs[:min(len(errs), maxErrors)]
@@ -89,18 +114,18 @@ func (d *documents) get(text string) (*document, gqlerror.List) {
 					e.Message = name + ": " + e.Message
 				}
 			}
-			coded(e, codeValidation)
+			errcode.Set(e, errcode.ValidationFailed)
 		}
 		return nil, errs
 	}
 	kept := &document{QueryDocument: doc}
 	if directives == 0 {
-		kept.plans = make(map[*ast.OperationDefinition]*atomic.Pointer[plan], len(doc.Operations))
+		kept.plans = make(map[*ast.OperationDefinition]*atomic.Pointer[execute.Plan], len(doc.Operations))
 		for _, op := range doc.Operations {
-			kept.plans[op] = &atomic.Pointer[plan]{}
+			kept.plans[op] = &atomic.Pointer[execute.Plan]{}
 		}
 	}
-	d.cache.put(text, kept, len(text))
+	d.cache.Set(text, kept)
 	return kept, nil
 }
 
@@ -109,69 +134,29 @@ func parseError(err error) *gqlerror.Error {
 	if !ok {
 		g = gqlerror.Errorf("%s", err.Error())
 	}
-	switch { // the parser has no other way to tell
+	switch { // the parser does not tell its limits apart otherwise
 	case strings.Contains(g.Message, "token limit"):
 		return overLimit("tokens", maxTokens, maxTokens+1)
 	case strings.Contains(g.Message, "nesting depth"):
 		return overLimit("nesting", maxNesting, maxNesting+1)
 	}
-	return coded(g, codeParse)
-}
-
-func coded(err *gqlerror.Error, code string) *gqlerror.Error {
-	if err.Extensions == nil {
-		err.Extensions = map[string]any{}
-	}
-	err.Extensions["code"] = code
-	return err
+	return errcode.Set(g, errcode.ParseFailed)
 }
 
 // maxCached bounds the bytes of text whose documents are kept. A document
 // takes some 40 times the memory of its text.
 const maxCached = 512 << 10
 
-// cache keeps the most recently used values by text, compared in full. Its
-// zero value is ready.
-type cache[V any] struct {
-	mu    sync.Mutex
-	items map[string]*list.Element
-	order list.List // of *entry[V], last used first
-	bytes int
+// NewCache returns a cache that is bounded by the bytes of its texts, which
+// size returns.
+func NewCache[V any](size func(key string, value V) int) *otter.Cache[string, V] {
+	return otter.Must(&otter.Options[string, V]{
+		MaximumWeight: maxCached,
+		Weigher: func(key string, value V) uint32 {
+			return uint32(size(key, value)) + 256 // what even the shortest text takes
+		},
+	})
 }
 
-type entry[V any] struct {
-	key   string
-	value V
-	size  int
-}
-
-func (c *cache[V]) get(key string) (v V, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e, ok := c.items[key]
-	if !ok {
-		return v, false
-	}
-	c.order.MoveToFront(e)
-	return e.Value.(*entry[V]).value, true
-}
-
-// put keeps a value of so many bytes.
-func (c *cache[V]) put(key string, v V, size int) {
-	size += 256 // what even the shortest text takes
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, ok := c.items[key]; ok || size > maxCached {
-		return
-	}
-	if c.items == nil {
-		c.items = map[string]*list.Element{}
-	}
-	c.items[key] = c.order.PushFront(&entry[V]{key, v, size})
-	c.bytes += size
-	for c.bytes > maxCached {
-		last := c.order.Remove(c.order.Back()).(*entry[V])
-		delete(c.items, last.key)
-		c.bytes -= last.size
-	}
-}
+// KeySize is the size of a cache whose keys are the texts.
+func KeySize[V any](key string, _ V) int { return len(key) }

@@ -1,4 +1,4 @@
-package graph
+package transport
 
 import (
 	"context"
@@ -14,17 +14,17 @@ import (
 	"github.com/coder/websocket"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/graph/errcode"
+	"github.com/veranda-go/veranda/graph/prepare"
 	"github.com/veranda-go/veranda/internal/fastjson"
 	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
-// The protocol graphql-transport-ws, as its specification has it:
-// github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
+// subprotocol is specified in
+// github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md.
+const subprotocol = "graphql-transport-ws"
 
-const socketProtocol = "graphql-transport-ws"
-
-// Codes with which the protocol closes a connection.
+// Close codes of the protocol.
 const (
 	closeInvalid      = websocket.StatusCode(4400)
 	closeUnauthorized = websocket.StatusCode(4401)
@@ -37,84 +37,76 @@ const (
 const (
 	// maxOperationID is the longest id of an operation in bytes.
 	maxOperationID = 128
-	// closeTimeout is how long a client may take to say goodbye.
+	// closeTimeout is how long a client may take to answer a close frame.
 	closeTimeout = 3 * time.Second
 )
 
-// isUpgrade tells whether a request wants to become a WebSocket.
+// isUpgrade reports whether a request wants to become a WebSocket.
 func isUpgrade(r *http.Request) bool { return hasToken(r.Header, "Upgrade", "websocket") }
 
-func hasToken(h http.Header, name, token string) bool {
-	for t := range strings.SplitSeq(strings.Join(h.Values(name), ","), ",") {
-		if strings.EqualFold(strings.TrimSpace(t), token) {
-			return true
-		}
-	}
-	return false
-}
-
-// refuseSocket checks what the library would refuse too, with an answer of
-// another form.
-func (d *Handler) refuseSocket(r *http.Request) *refusal {
+// checkHandshake refuses a handshake that the library would refuse too, but
+// with a GraphQL response, and origins that are not allowed.
+func (h *Handler) checkHandshake(r *http.Request) *prepare.RequestError {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(r.Header.Get("Sec-WebSocket-Key")))
 	switch {
 	case r.Method != http.MethodGet || !hasToken(r.Header, "Connection", "Upgrade") ||
 		err != nil || len(key) != 16 || len(r.Header.Values("Sec-WebSocket-Key")) != 1:
-		return refuse(http.StatusBadRequest, codes[apierror.Invalid], "malformed WebSocket handshake")
+		return prepare.Malformed(http.StatusBadRequest, errcode.BadInput, "malformed WebSocket handshake")
 	case r.Header.Get("Sec-WebSocket-Version") != "13":
-		return refuse(http.StatusUpgradeRequired, codes[apierror.Invalid], "Sec-WebSocket-Version: must be 13")
-	case !d.Origins.Trusts(r):
-		// Browsers let any page open a WebSocket to anywhere, and read it.
-		return refuse(http.StatusForbidden, codeOrigin, "Origin: not allowed to open a WebSocket")
+		return prepare.Malformed(http.StatusUpgradeRequired, errcode.BadInput, "Sec-WebSocket-Version: must be 13")
+	case !h.Origins.Trusts(r):
+		// Browsers let any page open and read a WebSocket of another site.
+		return prepare.Malformed(http.StatusForbidden, errcode.OriginNotAllowed, "Origin: not allowed to open a WebSocket")
 	}
 	return nil
 }
 
 // socket is one connection.
 type socket struct {
-	door   *Handler
-	conn   *websocket.Conn
-	rc     *http.ResponseController
-	header http.Header
-	ctx    context.Context // ends with the connection
-	cancel context.CancelFunc
+	handler *Handler
+	conn    *websocket.Conn
+	rc      *http.ResponseController
+	header  http.Header     // of the handshake
+	ctx     context.Context // ends with the connection
+	cancel  context.CancelFunc
 
-	ready   bool        // connection_init has come; the reader's alone
-	waiting *time.Timer // for it
+	ready   bool        // connection_init was received; used by the reader alone
+	waiting *time.Timer // closes the connection if it is not
 
 	mu      sync.Mutex
-	active  map[string]*socketOperation
-	running int // more than active: those that the client has left may not have ended yet
+	active  map[string]*activeOperation
+	running int // also those that the client has completed and that have not ended yet
 	all     sync.WaitGroup
 }
 
-type socketOperation struct{ cancel context.CancelFunc }
+// activeOperation is an operation that the client has not completed.
+type activeOperation struct{ cancel context.CancelFunc }
 
-func (d *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
-	if refused := d.refuseSocket(r); refused != nil {
+func (h *Handler) serveWebSocket(w http.ResponseWriter, r *http.Request) {
+	if refused := h.checkHandshake(r); refused != nil {
 		w.Header().Set("Sec-WebSocket-Version", "13")
-		writeRefusal(w, mediaJSON, refused)
+		writeError(w, mediaJSON, refused)
 		return
 	}
 	ctx, drain, cancel, rc := httpapi.Stream(w, r)
 	defer cancel()
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-		Subprotocols:       []string{socketProtocol},
-		InsecureSkipVerify: true, // refuseSocket has looked at the origin
+		Subprotocols:       []string{subprotocol},
+		InsecureSkipVerify: true, // checkHandshake has checked the origin
 	})
 	if err != nil {
-		d.log.DebugContext(ctx, "WebSocket not accepted", "err", err)
+		h.log.DebugContext(ctx, "WebSocket not accepted", "err", err)
 		return
 	}
 	header := r.Header.Clone()
-	header.Del(httpapi.IdempotencyKeyHeader) // one key cannot mean each of many mutations
-	s := &socket{door: d, conn: conn, rc: rc, header: header, ctx: ctx, cancel: cancel, active: map[string]*socketOperation{}}
-	if conn.Subprotocol() != socketProtocol {
+	header.Del(httpapi.IdempotencyKeyHeader) // one key cannot serve several mutations
+	s := &socket{handler: h, conn: conn, rc: rc, header: header, ctx: ctx, cancel: cancel, active: map[string]*activeOperation{}}
+	if conn.Subprotocol() != subprotocol {
 		s.close(closeProtocol, "Subprotocol not acceptable")
 		return
 	}
 	conn.SetReadLimit(httpapi.MaxBody)
-	s.waiting = time.AfterFunc(d.limits.init, func() { s.close(closeInitTimeout, "Connection initialisation timeout") })
+	s.waiting = time.AfterFunc(h.limits.init, func() { s.close(closeInitTimeout, "Connection initialisation timeout") })
 	stop := context.AfterFunc(drain, func() { s.close(websocket.StatusGoingAway, "server is stopping") })
 	s.all.Go(s.ping)
 	s.read()
@@ -125,17 +117,17 @@ func (d *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	_ = conn.CloseNow()
 }
 
-// close says goodbye and ends the connection; the reader notices.
+// close sends a close frame and ends the connection and with it the reader.
 func (s *socket) close(code websocket.StatusCode, reason string) {
-	// The library's own limit does not hold against a client that sends a long
+	// The library's own limit does not apply to a client that sends a long
 	// message byte by byte.
 	_ = s.rc.SetReadDeadline(time.Now().Add(closeTimeout))
 	_ = s.conn.Close(code, reason)
 }
 
-// ping ends a connection whose client has gone without a word, or is stuck.
+// ping ends a connection whose client does not answer pings.
 func (s *socket) ping() {
-	tick := time.NewTicker(s.door.limits.KeepAlive)
+	tick := time.NewTicker(s.handler.limits.KeepAlive)
 	defer tick.Stop()
 	for {
 		select {
@@ -143,7 +135,7 @@ func (s *socket) ping() {
 			return
 		case <-tick.C:
 		}
-		ctx, cancel := context.WithTimeout(s.ctx, s.door.limits.KeepAlive)
+		ctx, cancel := context.WithTimeout(s.ctx, s.handler.limits.KeepAlive)
 		err := s.conn.Ping(ctx)
 		cancel()
 		if err != nil {
@@ -153,7 +145,7 @@ func (s *socket) ping() {
 	}
 }
 
-// read takes messages until the connection ends.
+// read handles messages until the connection ends.
 func (s *socket) read() {
 	for {
 		kind, text, err := s.conn.Read(s.ctx)
@@ -162,7 +154,7 @@ func (s *socket) read() {
 		}
 		code, reason := closeInvalid, "Invalid message"
 		if kind == websocket.MessageText {
-			code, reason = s.take(text)
+			code, reason = s.handle(text)
 		}
 		if code != 0 {
 			s.close(code, reason)
@@ -171,9 +163,9 @@ func (s *socket) read() {
 	}
 }
 
-// take does what a message wants, or gives the code and the reason with which
-// to close the connection.
-func (s *socket) take(text []byte) (websocket.StatusCode, string) {
+// handle handles a message. It returns a code and a reason to close the
+// connection, or 0.
+func (s *socket) handle(text []byte) (websocket.StatusCode, string) {
 	m, err := httpapi.Object(text, "message")
 	if err != nil {
 		return closeInvalid, "Invalid message"
@@ -206,7 +198,7 @@ func (s *socket) take(text []byte) (websocket.StatusCode, string) {
 		s.mu.Lock()
 		if o := s.active[id]; o != nil {
 			o.cancel()
-			delete(s.active, id) // at once: the client may use the id again
+			delete(s.active, id) // now: the client may use the id again
 		}
 		s.mu.Unlock()
 	default:
@@ -219,23 +211,23 @@ func (s *socket) take(text []byte) (websocket.StatusCode, string) {
 func (s *socket) subscribe(id string, payload map[string]any) (websocket.StatusCode, string) {
 	req, refused := readMembers(payload)
 	ctx, cancel := context.WithCancel(s.ctx)
-	o := &socketOperation{cancel}
+	o := &activeOperation{cancel}
 	s.mu.Lock()
-	again, full := s.active[id] != nil, s.running >= s.door.limits.operations
-	if !again && !full {
+	duplicate, full := s.active[id] != nil, s.running >= s.handler.limits.operations
+	if !duplicate && !full {
 		s.active[id] = o
 		s.running++
 	}
 	s.mu.Unlock()
 	switch {
-	case again:
+	case duplicate:
 		cancel()
 		return closeDuplicate, "Subscriber already exists"
 	case full:
 		cancel()
-		// By the reader, not aside: who asks on and on without reading answers
-		// must wait.
-		err := coded(gqlerror.Errorf("operations: at most %d at once on one connection", s.door.limits.operations), codeTooMany)
+		// The reader itself writes this, so a client that does not read responses
+		// cannot go on sending.
+		err := errcode.Errorf(errcode.TooManyOperations, "operations: at most %d at once on one connection", s.handler.limits.operations)
 		s.sendTo("error", id, func(b []byte) []byte { return appendJSON(b, gqlerror.List{err}) })
 		return 0, ""
 	}
@@ -249,26 +241,27 @@ func (s *socket) subscribe(id string, payload map[string]any) (websocket.StatusC
 	return 0, ""
 }
 
-// run answers an operation to its end.
-func (s *socket) run(ctx context.Context, id string, o *socketOperation, req *request, refused *refusal) {
+// run runs an operation to its end.
+func (s *socket) run(ctx context.Context, id string, o *activeOperation, req *prepare.Request, refused *prepare.RequestError) {
 	defer func() {
-		// Out here a panic would end the process.
+		// In a goroutine of its own a panic would end the process.
 		if p := recover(); p != nil {
-			s.door.log.ErrorContext(ctx, "panic in an operation", "panic", p, "stack", string(debug.Stack()))
-			s.end(id, o, gqlerror.List{coded(gqlerror.Errorf("internal error"), codes[apierror.Internal])})
+			s.handler.log.ErrorContext(ctx, "panic in an operation", "panic", p, "stack", string(debug.Stack()))
+			s.end(id, o, gqlerror.List{errcode.Errorf(errcode.Internal, "internal error")})
 		}
 	}()
-	var op *graphql.OperationContext
+	var op *prepare.Operation
 	if refused == nil {
-		op, refused = s.door.prepare(ctx, req, s.header)
+		req.Header = s.header
+		op, refused = s.handler.preparer.Prepare(req)
 	}
 	if refused != nil {
-		s.end(id, o, refused.errs)
+		s.end(id, o, refused.Errors)
 		return
 	}
 	var failed gqlerror.List
-	ended := s.door.stream(ctx, op, func(resp *graphql.Response) bool {
-		if resp.Data == nil { // it could not even begin
+	ended := s.handler.stream(ctx, op, func(resp *graphql.Response) bool {
+		if resp.Data == nil { // the operation did not start
 			failed = resp.Errors
 			return false
 		}
@@ -279,13 +272,13 @@ func (s *socket) run(ctx context.Context, id string, o *socketOperation, req *re
 	}
 }
 
-// end tells the client that an operation is over, unless the client said so
-// first.
-func (s *socket) end(id string, o *socketOperation, errs gqlerror.List) {
+// end tells the client that an operation has ended, unless the client has
+// completed it.
+func (s *socket) end(id string, o *activeOperation, errs gqlerror.List) {
 	s.mu.Lock()
 	mine := s.active[id] == o
 	if mine {
-		delete(s.active, id) // before the client knows, who may use the id again
+		delete(s.active, id) // before the client is told and may use the id again
 	}
 	s.mu.Unlock()
 	switch {
@@ -307,10 +300,10 @@ func (s *socket) sendTo(kind, id string, payload func([]byte) []byte) bool {
 	})
 }
 
-// send writes a message, or ends the connection of a client that does not take
-// it in time. While it waits, the operation waits: nothing piles up here.
+// send writes a message. It ends the connection of a client that does not read
+// it in time. The operation waits meanwhile, so no messages queue up.
 func (s *socket) send(message func([]byte) []byte) (ok bool) {
-	ctx, cancel := context.WithTimeout(s.ctx, s.door.limits.Write)
+	ctx, cancel := context.WithTimeout(s.ctx, s.handler.limits.Write)
 	defer cancel()
 	httpapi.WithBuffer(message, func(b []byte) {
 		if ok = s.conn.Write(ctx, websocket.MessageText, b) == nil; !ok {
