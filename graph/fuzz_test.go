@@ -2,17 +2,17 @@ package graph
 
 import (
 	"context"
-	"log/slog"
-	"net/http"
 	"testing"
 
-	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
 
+	"github.com/veranda-go/veranda/graph/errcode"
+	"github.com/veranda-go/veranda/graph/prepare"
 	"github.com/veranda-go/veranda/internal/backendclient"
 )
 
-// Whatever text comes in, it is refused with a code or has a price that the
-// limits allow, and running it costs no more calls than that.
+// FuzzQuery checks that any text is refused with a code or has a cost within
+// the limits, and that running it makes no more calls than estimated.
 func FuzzQuery(f *testing.F) {
 	for _, a := range attacks {
 		if len(a.query) < 2000 {
@@ -23,32 +23,31 @@ func FuzzQuery(f *testing.F) {
 	f.Add(`{ node(id: "VXNlcjox") { nodeId ... on User { listings { id } } } __schema { types { name } } }`)
 	f.Add(`mutation { createUser(input: {name: "a"}) { user { id } } }`)
 	f.Add(`subscription { listingCreated(userId: 1) { cursor } }`)
-	e := newExecutor(newAPI(f, newServices(f)), slog.New(slog.DiscardHandler))
+	sys := newSystem(f)
 	f.Fuzz(func(t *testing.T, text string) {
-		op, errs := e.CreateOperationContext(context.Background(), &graphql.RawParams{Query: text, Headers: http.Header{}})
-		if len(errs) > 0 {
-			for _, err := range errs {
+		op, refused := sys.Prepare(&prepare.Request{Query: text})
+		if refused != nil {
+			for _, err := range refused.Errors {
 				if err.Extensions["code"] == nil {
 					t.Errorf("no code: %v", err)
 				}
 			}
 			return
 		}
-		price := op.Stats.GetExtension(preparedKey).(prepared).estimated
-		if err := price.check(); err != nil {
-			t.Errorf("passed the limits: %v", err)
+		if op.Cost.Depth > prepare.Limits.Depth || op.Cost.Nodes > prepare.Limits.Nodes || op.Cost.BackendCalls > prepare.Limits.BackendCalls {
+			t.Errorf("within the limits at a cost of %+v", op.Cost)
 		}
-		if op.Operation.Operation != "query" {
+		if op.Operation != ast.Query {
 			return
 		}
-		ctx, meter := backendclient.WithMeter(e.api.WithLoaders(context.Background()))
-		resp := e.query(graphql.WithOperationContext(ctx, op), op)
+		ctx, meter := backendclient.WithMeter(context.Background())
+		resp := sys.Execute(ctx, op)()
 		tokens(t, resp.Data)
-		if int(meter.Calls()) > price.BackendCalls {
-			t.Errorf("%d calls, estimated %d", meter.Calls(), price.BackendCalls)
+		if int(meter.Calls()) > op.Cost.BackendCalls {
+			t.Errorf("%d calls, estimated %d", meter.Calls(), op.Cost.BackendCalls)
 		}
 		for _, err := range resp.Errors {
-			if err.Extensions["code"] == codes[0] {
+			if err.Extensions["code"] == errcode.Internal {
 				t.Errorf("internal error: %v", err)
 			}
 		}

@@ -1,4 +1,4 @@
-package graph
+package transport
 
 import (
 	"bytes"
@@ -19,43 +19,51 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"github.com/veranda-go/veranda/graph/errcode"
+	"github.com/veranda-go/veranda/graph/execute"
+	"github.com/veranda-go/veranda/graph/prepare"
 	"github.com/veranda-go/veranda/internal/httpapi"
 	"github.com/veranda-go/veranda/internal/server"
-	"github.com/veranda-go/veranda/publicapi"
 )
 
-// puppet is an executor with a schema of its own, whose fields behave as a
-// test of the transports needs it. Documents, limits and variables are real.
-type puppet struct {
-	*executor
+// fakeExecutor is an executor for a schema of its own, whose fields behave as
+// the tests of the transports need. Documents, limits and variables are real.
+type fakeExecutor struct {
 	changes atomic.Int64 // mutations that ran
-	sources atomic.Int64 // subscriptions whose source runs
-	sent    atomic.Int64 // events that were asked for
+	sources atomic.Int64 // subscriptions that have not ended
+	sent    atomic.Int64 // events
 }
 
-const puppetSchema = `
+const fakeSchema = `
 type Query { now(n: Int): Int partial: Int nothing: Int stuck: Int panic: Int }
 type Mutation { change: Int }
 type Subscription { count(to: Int!): Int flood: String silence: Int refused: Int }
 `
 
-func (p *puppet) DispatchOperation(ctx context.Context, op *graphql.OperationContext) (graphql.ResponseHandler, context.Context) {
-	field := op.Operation.SelectionSet[0].(*ast.Field)
-	one := func(data string, errs ...*gqlerror.Error) (graphql.ResponseHandler, context.Context) {
-		return graphql.OneShot(&graphql.Response{Data: json.RawMessage(data), Errors: errs}), ctx
+func (e *fakeExecutor) Execute(ctx context.Context, op *prepare.Operation) func() *graphql.Response {
+	field := op.SelectionSet[0].(*ast.Field)
+	one := func(data string, errs ...*gqlerror.Error) func() *graphql.Response {
+		next := graphql.OneShot(&graphql.Response{Data: json.RawMessage(data), Errors: errs})
+		return func() *graphql.Response { return next(ctx) }
 	}
-	// each answers n times, for ever if n is negative.
-	each := func(n int64, data string) (graphql.ResponseHandler, context.Context) {
-		p.sources.Add(1)
-		context.AfterFunc(ctx, func() { p.sources.Add(-1) })
-		return func(context.Context) *graphql.Response {
+	// each has n responses, no end of them if n is negative.
+	each := func(n int64, data string) func() *graphql.Response {
+		e.sources.Add(1)
+		context.AfterFunc(ctx, func() { e.sources.Add(-1) })
+		return func() *graphql.Response {
 			if ctx.Err() != nil || n == 0 {
 				return nil
 			}
 			n--
-			p.sent.Add(1)
+			e.sent.Add(1)
 			return &graphql.Response{Data: json.RawMessage(data)}
-		}, ctx
+		}
+	}
+	until := func(next func() *graphql.Response) func() *graphql.Response {
+		return func() *graphql.Response {
+			<-ctx.Done()
+			return next()
+		}
 	}
 	switch field.Name {
 	case "now":
@@ -65,15 +73,11 @@ func (p *puppet) DispatchOperation(ctx context.Context, op *graphql.OperationCon
 	case "nothing":
 		return one(`null`, gqlerror.Errorf("none"))
 	case "stuck":
-		next, ctx := one(`{"stuck":null}`, gqlerror.Errorf("late"))
-		return func(c context.Context) *graphql.Response {
-			<-ctx.Done()
-			return next(c)
-		}, ctx
+		return until(one(`{"stuck":null}`, gqlerror.Errorf("late")))
 	case "panic":
-		return func(context.Context) *graphql.Response { panic("as told") }, ctx
+		return func() *graphql.Response { panic("as told") }
 	case "change":
-		p.changes.Add(1)
+		e.changes.Add(1)
 		return one(`{"change":1}`)
 	case "count":
 		to, _ := op.Variables["n"].(json.Number)
@@ -82,40 +86,38 @@ func (p *puppet) DispatchOperation(ctx context.Context, op *graphql.OperationCon
 	case "flood":
 		return each(-1, `{"flood":"`+strings.Repeat("x", 64<<10)+`"}`)
 	case "silence":
-		next, ctx := each(-1, ``)
-		return func(c context.Context) *graphql.Response {
-			<-ctx.Done()
-			return next(c)
-		}, ctx
+		return until(each(-1, ``))
 	case "refused":
-		return graphql.OneShot(&graphql.Response{Errors: gqlerror.List{gqlerror.Errorf("not today")}}), ctx
+		next := graphql.OneShot(&graphql.Response{Errors: gqlerror.List{gqlerror.Errorf("not today")}})
+		return func() *graphql.Response { return next(ctx) }
 	}
 	return one(`{"` + field.Alias + `":null}`)
 }
 
-// puppetDoor is a door with a puppet behind it, and its URL on a real server.
-func puppetDoor(t *testing.T, change func(*Handler)) (p *puppet, srv *server.Server, address string) {
+// serveFake serves a handler over a fakeExecutor on a real server, and returns
+// its URL.
+func serveFake(t *testing.T, change func(*Handler)) (e *fakeExecutor, srv *server.Server, address string) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	schema := gqlparser.MustLoadSchema(&ast.Source{Input: puppetSchema})
-	p = &puppet{executor: &executor{schema: schema, documents: documents{schema: schema, rules: newRules()}, log: log, api: publicapi.New(nil, nil, publicapi.Config{MaxPageSize: 100})}}
-	d := &Handler{exec: p, documents: &p.documents, log: log, limits: defaultStreamLimits}
+	table := &execute.Table{Schema: gqlparser.MustLoadSchema(&ast.Source{Input: fakeSchema})}
+	e = &fakeExecutor{}
+	h := New(prepare.New(table, nil, 100), e, log)
 	if change != nil {
-		change(d)
+		change(h)
 	}
 	srv, err := server.New("public-api", "127.0.0.1:0", log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := chi.NewRouter()
-	r.Handle("/graphql", d)
+	r.Handle("/graphql", h)
 	srv.Start(r, func(context.Context) error { return nil })
 	t.Cleanup(func() {
 		if err := srv.Stop(); err != nil {
 			t.Error(err)
 		}
 	})
-	return p, srv, srv.URL() + "/graphql"
+	return e, srv, srv.URL() + "/graphql"
 }
 
 // try sends a request, given as method, URL, body and headers.
@@ -146,8 +148,8 @@ func try(t *testing.T, method, address, body string, headers ...string) (*http.R
 	return resp, string(text)
 }
 
-// ended waits until f is true.
-func ended(t *testing.T, what string, f func() bool) {
+// eventually waits until f returns true.
+func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !f(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -166,7 +168,7 @@ func get(address string, pairs ...string) string {
 
 func TestHTTP(t *testing.T) {
 	t.Parallel()
-	p, _, address := puppetDoor(t, nil)
+	p, _, address := serveFake(t, nil)
 	const graph = mediaGraphQL
 	nowQuery := `{"query":"{now}"}`
 	for _, test := range []struct {
@@ -184,20 +186,20 @@ func TestHTTP(t *testing.T) {
 		{"named operation", "POST", address, `{"query":"query A {now} query B {partial}","operationName":"A"}`, nil, 200, `{"data":{"now":1}}`},
 		{"variables by GET", "GET", get(address, "query", "query($n:Int){now(n:$n)}", "variables", `{"n":1}`), "", nil, 200, `{"data":{"now":1}}`},
 
-		{"syntax", "POST", address, `{"query":"{"}`, nil, 200, codeParse},
-		{"syntax, new media type", "POST", address, `{"query":"{"}`, []string{"Accept", graph}, 400, codeParse},
-		{"unknown field", "POST", address, `{"query":"{x}"}`, []string{"Accept", graph}, 400, codeValidation},
+		{"syntax", "POST", address, `{"query":"{"}`, nil, 200, errcode.ParseFailed},
+		{"syntax, new media type", "POST", address, `{"query":"{"}`, []string{"Accept", graph}, 400, errcode.ParseFailed},
+		{"unknown field", "POST", address, `{"query":"{x}"}`, []string{"Accept", graph}, 400, errcode.ValidationFailed},
 		{"wrong variable", "POST", address, `{"query":"query($n:Int){now(n:$n)}","variables":{"n":"1"}}`, []string{"Accept", graph}, 400, "BAD_INPUT"},
 		{"large number stays exact", "POST", address, `{"query":"query($n:Int){now(n:$n)}","variables":{"n":1.0}}`, []string{"Accept", graph}, 400, "BAD_INPUT"},
 
-		{"mutation by GET", "GET", get(address, "query", "mutation {change}"), "", nil, 405, codeMethod},
+		{"mutation by GET", "GET", get(address, "query", "mutation {change}"), "", nil, 405, errcode.MethodNotAllowed},
 		{"mutation by HEAD", "HEAD", get(address, "query", "mutation {change}"), "", nil, 405, ""},
-		{"mutation by GET for events", "GET", get(address, "query", "mutation {change}"), "", []string{"Accept", mediaEvents}, 405, codeMethod},
-		{"mutation named by GET", "GET", get(address, "query", "query A {now} mutation B {change}", "operationName", "B"), "", nil, 405, codeMethod},
-		{"PUT", "PUT", address, nowQuery, []string{"Content-Type", "application/json"}, 405, codeMethod},
-		{"OPTIONS", "OPTIONS", address, "", nil, 405, codeMethod},
-		{"subscription", "POST", address, `{"query":"subscription {silence}"}`, nil, 406, codeNotStream},
-		{"subscription by GET", "GET", get(address, "query", "subscription {silence}"), "", nil, 406, codeNotStream},
+		{"mutation by GET for events", "GET", get(address, "query", "mutation {change}"), "", []string{"Accept", mediaEvents}, 405, errcode.MethodNotAllowed},
+		{"mutation named by GET", "GET", get(address, "query", "query A {now} mutation B {change}", "operationName", "B"), "", nil, 405, errcode.MethodNotAllowed},
+		{"PUT", "PUT", address, nowQuery, []string{"Content-Type", "application/json"}, 405, errcode.MethodNotAllowed},
+		{"OPTIONS", "OPTIONS", address, "", nil, 405, errcode.MethodNotAllowed},
+		{"subscription", "POST", address, `{"query":"subscription {silence}"}`, nil, 406, errcode.SubscriptionNeedsStream},
+		{"subscription by GET", "GET", get(address, "query", "subscription {silence}"), "", nil, 406, errcode.SubscriptionNeedsStream},
 		{"subscription by HEAD", "HEAD", get(address, "query", "subscription {silence}"), "", []string{"Accept", mediaEvents}, 406, ""},
 
 		{"form", "POST", address, "query={now}", []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, "BAD_MEDIA_TYPE"},
@@ -210,7 +212,7 @@ func TestHTTP(t *testing.T) {
 		{"empty body", "POST", address, "", nil, 400, "body: malformed JSON"},
 		{"no query", "POST", address, "{}", nil, 400, "query: required"},
 		{"no query by GET", "GET", address, "", nil, 400, "query: required"},
-		{"batch", "POST", address, "[" + nowQuery + "]", nil, 400, "a batch is not taken"},
+		{"batch", "POST", address, "[" + nowQuery + "]", nil, 400, "batches are not supported"},
 		{"text after", "POST", address, nowQuery + "{}", nil, 400, "more text after"},
 		{"query twice", "POST", address, `{"query":"{now}","query":"{now}"}`, nil, 400, "query: given more than once"},
 		{"variable twice", "POST", address, `{"query":"{now}","variables":{"a":1,"a":2}}`, nil, 400, "variables: a name is given more than once"},
@@ -227,7 +229,7 @@ func TestHTTP(t *testing.T) {
 		{"bad UTF-8 by GET", "GET", address + "?query=%ff", "", nil, 400, "query: must be valid UTF-8"},
 		{"variables by GET, no JSON", "GET", get(address, "query", "{now}", "variables", "x"), "", nil, 400, "variables: malformed JSON"},
 		{"variables by GET, a list", "GET", get(address, "query", "{now}", "variables", "[]"), "", nil, 400, "variables: must be a JSON object"},
-		{"nothing that fits", "POST", address, nowQuery, []string{"Accept", "text/html"}, 406, codeNotAcceptable},
+		{"nothing that fits", "POST", address, nowQuery, []string{"Accept", "text/html"}, 406, errcode.NotAcceptable},
 	} {
 		resp, body := try(t, test.method, test.url, test.body, test.headers...)
 		if resp.StatusCode != test.status || !strings.Contains(body, test.want) || test.want == "" && body != "" {
@@ -261,8 +263,8 @@ func TestHTTP(t *testing.T) {
 // was, unless something else than the body says otherwise.
 func TestKnownBodies(t *testing.T) {
 	t.Parallel()
-	var door *Handler
-	p, _, address := puppetDoor(t, func(d *Handler) { door = d })
+	var handler *Handler
+	p, _, address := serveFake(t, func(h *Handler) { handler = h })
 	const query, mutation, bad = `{"query":"{now}"}`, `{"query":"mutation{change}"}`, `{"query":"{nowhere}"}`
 	var first [3]string
 	for round := range 3 {
@@ -278,7 +280,7 @@ func TestKnownBodies(t *testing.T) {
 		if n := p.changes.Load(); n != int64(round+1) {
 			t.Errorf("%d mutations were %d changes", round+1, n)
 		}
-		if n := len(door.known.items); n != 1 {
+		if n := handler.known.EstimatedSize(); n != 1 {
 			t.Errorf("%d bodies are known, want that of the query alone", n)
 		}
 		if resp, body := try(t, "POST", address, query, "Accept", mediaEvents); !strings.Contains(body, "event: next") {
@@ -334,7 +336,7 @@ func TestNegotiate(t *testing.T) {
 
 func TestConditionalGet(t *testing.T) {
 	t.Parallel()
-	_, _, address := puppetDoor(t, nil)
+	_, _, address := serveFake(t, nil)
 	now := get(address, "query", "{now}")
 	resp, _ := try(t, "GET", now, "")
 	tag := resp.Header.Get("ETag")

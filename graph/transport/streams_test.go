@@ -1,4 +1,4 @@
-package graph
+package transport
 
 import (
 	"bufio"
@@ -18,6 +18,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/veranda-go/veranda/graph/errcode"
 	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
@@ -29,7 +30,7 @@ type peer struct {
 
 func dial(t *testing.T, address string, headers ...string) peer {
 	t.Helper()
-	opts := &websocket.DialOptions{Subprotocols: []string{socketProtocol}, HTTPHeader: http.Header{}}
+	opts := &websocket.DialOptions{Subprotocols: []string{subprotocol}, HTTPHeader: http.Header{}}
 	for i := 0; i < len(headers); i += 2 {
 		opts.HTTPHeader.Set(headers[i], headers[i+1])
 	}
@@ -51,7 +52,7 @@ func (p peer) say(messages ...string) {
 	}
 }
 
-// hear wants these messages next.
+// hear expects these messages next.
 func (p peer) hear(want ...string) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), 20*time.Second)
@@ -67,7 +68,7 @@ func (p peer) hear(want ...string) {
 	}
 }
 
-// closed wants the connection to end with a code, whatever comes before.
+// closed expects the connection to close with a code, after any messages.
 func (p peer) closed(code websocket.StatusCode) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), 20*time.Second)
@@ -91,9 +92,9 @@ func subscribe(id, query string) string {
 	return fmt.Sprintf(`{"id":%q,"type":"subscribe","payload":{"query":%q}}`, id, query)
 }
 
-func TestSocket(t *testing.T) {
+func TestWebSocket(t *testing.T) {
 	t.Parallel()
-	p, _, address := puppetDoor(t, nil)
+	p, _, address := serveFake(t, nil)
 	c := dial(t, address)
 	c.say(`{"type":"connection_init","payload":{"token":"x"}}`)
 	c.hear(ack)
@@ -111,7 +112,7 @@ func TestSocket(t *testing.T) {
 	c.say(subscribe("b", "{partial}"))
 	c.hear(`"payload":{"errors":[{"message":"half"}],"data":{"partial":null}}`, `"complete"`)
 	for query, want := range map[string]string{
-		"{": codeParse, "{x}": codeValidation, "": "query: required",
+		"{": errcode.ParseFailed, "{x}": errcode.ValidationFailed, "": "query: required",
 		"subscription {refused}": "not today", "{panic}": "INTERNAL",
 	} {
 		c.say(subscribe("e", query))
@@ -123,20 +124,21 @@ func TestSocket(t *testing.T) {
 	c.say(`{"id":"v","type":"subscribe","payload":{"query":1}}`)
 	c.hear(`query: must be a string`)
 
-	// What the client completes ends, without a word, and its id is free.
+	// An operation that the client completes ends without a message, and its id
+	// is free.
 	c.say(subscribe("s", "subscription {silence}"))
-	ended(t, "subscribing", func() bool { return p.sources.Load() == 1 })
+	eventually(t, "subscribing", func() bool { return p.sources.Load() == 1 })
 	c.say(`{"id":"s","type":"complete"}`, `{"id":"unknown","type":"complete"}`, subscribe("s", "{now}"))
 	c.hear(`{"type":"next","id":"s"`, `{"type":"complete","id":"s"}`)
-	ended(t, "unsubscribing", func() bool { return p.sources.Load() == 0 })
+	eventually(t, "unsubscribing", func() bool { return p.sources.Load() == 0 })
 	if err := c.Close(websocket.StatusNormalClosure, ""); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestSocketBreaches(t *testing.T) {
+func TestWebSocketViolations(t *testing.T) {
 	t.Parallel()
-	_, _, address := puppetDoor(t, nil)
+	_, _, address := serveFake(t, nil)
 	for _, test := range []struct {
 		name string
 		say  []string
@@ -184,23 +186,23 @@ func TestSocketBreaches(t *testing.T) {
 	})
 }
 
-func TestSocketHandshake(t *testing.T) {
+func TestWebSocketHandshake(t *testing.T) {
 	t.Parallel()
-	_, _, address := puppetDoor(t, func(d *Handler) {
+	_, _, address := serveFake(t, func(h *Handler) {
 		var err error
-		if d.Origins, err = httpapi.ParseOrigins("https://a.example"); err != nil {
+		if h.Origins, err = httpapi.ParseOrigins("https://a.example"); err != nil {
 			t.Fatal(err)
 		}
 	})
 	good := []string{"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==",
-		"Sec-WebSocket-Protocol", socketProtocol}
+		"Sec-WebSocket-Protocol", subprotocol}
 	for _, test := range []struct {
 		name, method string
 		change       []string
 		status       int
 	}{
 		{"good", "GET", nil, 101},
-		{"our own page", "GET", []string{"Origin", strings.TrimSuffix(address, "/graphql")}, 101},
+		{"own page", "GET", []string{"Origin", strings.TrimSuffix(address, "/graphql")}, 101},
 		{"allowed page", "GET", []string{"Origin", "https://a.example"}, 101},
 		{"foreign page", "GET", []string{"Origin", "https://b.example"}, 403},
 		{"sandboxed page", "GET", []string{"Origin", "null"}, 403},
@@ -235,15 +237,15 @@ func TestSocketHandshake(t *testing.T) {
 	}
 }
 
-func TestSocketInitTimeout(t *testing.T) {
+func TestWebSocketInitTimeout(t *testing.T) {
 	t.Parallel()
-	_, _, address := puppetDoor(t, func(d *Handler) { d.limits.init = 50 * time.Millisecond })
+	_, _, address := serveFake(t, func(h *Handler) { h.limits.init = 50 * time.Millisecond })
 	dial(t, address).closed(4408)
 }
 
-func TestSocketOperations(t *testing.T) {
+func TestWebSocketOperations(t *testing.T) {
 	t.Parallel()
-	p, _, address := puppetDoor(t, func(d *Handler) { d.limits.operations = 3 })
+	p, _, address := serveFake(t, func(h *Handler) { h.limits.operations = 3 })
 	c := dial(t, address)
 	c.say(initial)
 	c.hear(ack)
@@ -251,10 +253,10 @@ func TestSocketOperations(t *testing.T) {
 		c.say(subscribe(fmt.Sprint(i), "subscription {silence}"))
 	}
 	c.say(subscribe("more", "{now}"))
-	c.hear(codeTooMany)
+	c.hear(errcode.TooManyOperations)
 	c.say(`{"id":"1","type":"complete"}`)
-	ended(t, "unsubscribing", func() bool { return p.sources.Load() == 2 })
-	ended(t, "room for another", func() bool {
+	eventually(t, "unsubscribing", func() bool { return p.sources.Load() == 2 })
+	eventually(t, "room for another", func() bool {
 		c.say(subscribe("another", "{now}"))
 		_, text, err := c.Read(t.Context())
 		if err != nil {
@@ -264,9 +266,9 @@ func TestSocketOperations(t *testing.T) {
 	})
 }
 
-func TestSocketDeadline(t *testing.T) {
+func TestWebSocketDeadline(t *testing.T) {
 	t.Parallel()
-	_, _, address := puppetDoor(t, func(d *Handler) { d.limits.answer = 20 * time.Millisecond })
+	_, _, address := serveFake(t, func(h *Handler) { h.limits.response = 20 * time.Millisecond })
 	c := dial(t, address)
 	c.say(initial, subscribe("a", "{stuck}"))
 	c.hear(ack, "late", `"complete"`)
@@ -302,15 +304,15 @@ func events(t *testing.T, body io.Reader) (list []string) {
 
 func TestEvents(t *testing.T) {
 	t.Parallel()
-	_, _, address := puppetDoor(t, func(d *Handler) { d.limits.answer = time.Second })
+	_, _, address := serveFake(t, func(h *Handler) { h.limits.response = time.Second })
 	for _, test := range []struct {
 		query string
 		want  []string
 	}{
 		{"{now}", []string{":", `next {"data":{"now":1}}`, "complete "}},
 		{"mutation {change}", []string{":", `next {"data":{"change":1}}`, "complete "}},
-		{"subscription {count(to: 2)}", []string{":", "complete "}}, // the puppet reads variables alone
-		{"{", []string{":", codeParse, "complete "}},
+		{"subscription {count(to: 2)}", []string{":", "complete "}}, // the fake reads variables alone
+		{"{", []string{":", errcode.ParseFailed, "complete "}},
 		{"subscription {refused}", []string{":", `next {"errors":[{"message":"not today"}]}`, "complete "}},
 		{"{stuck}", []string{":", "late", "complete "}},
 	} {
@@ -337,7 +339,7 @@ func TestEvents(t *testing.T) {
 
 func TestEventsKeepAlive(t *testing.T) {
 	t.Parallel()
-	p, _, address := puppetDoor(t, func(d *Handler) { d.limits.KeepAlive = 10 * time.Millisecond })
+	p, _, address := serveFake(t, func(h *Handler) { h.limits.KeepAlive = 10 * time.Millisecond })
 	ctx, cancel := context.WithCancel(t.Context())
 	req, _ := http.NewRequestWithContext(ctx, "GET", get(address, "query", "subscription {silence}"), nil)
 	req.Header.Set("Accept", mediaEvents)
@@ -353,14 +355,14 @@ func TestEventsKeepAlive(t *testing.T) {
 		}
 	}
 	cancel()
-	ended(t, "leaving", func() bool { return p.sources.Load() == 0 })
+	eventually(t, "leaving", func() bool { return p.sources.Load() == 0 })
 }
 
-// TestStop ends streams with the server: a WebSocket with 1001, events without
-// "complete", so that both come again.
+// TestStop stops the server, which ends a WebSocket with 1001 and server-sent
+// events without "complete", so that clients of both reconnect.
 func TestStop(t *testing.T) {
 	t.Parallel()
-	p, srv, address := puppetDoor(t, nil)
+	p, srv, address := serveFake(t, nil)
 	c := dial(t, address)
 	c.say(initial, subscribe("a", "subscription {silence}"))
 	c.hear(ack)
@@ -371,7 +373,7 @@ func TestStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	ended(t, "subscribing", func() bool { return p.sources.Load() == 2 })
+	eventually(t, "subscribing", func() bool { return p.sources.Load() == 2 })
 	srv.Drain()
 	if p.sources.Load() != 2 {
 		t.Error("streams ended before the listener closed")
@@ -390,15 +392,15 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// TestNothingIsLeftBehind lets clients of every bad kind come and go, and
-// counts goroutines. It does not run beside other tests.
-func TestNothingIsLeftBehind(t *testing.T) {
+// TestNoLeaks counts goroutines after clients of every bad kind. It does not
+// run in parallel with other tests.
+func TestNoLeaks(t *testing.T) {
 	const clients = 20
-	p, _, address := puppetDoor(t, func(d *Handler) {
-		d.limits.StreamLimits = httpapi.StreamLimits{KeepAlive: 100 * time.Millisecond, Write: 200 * time.Millisecond}
+	p, _, address := serveFake(t, func(h *Handler) {
+		h.limits.StreamLimits = httpapi.StreamLimits{KeepAlive: 100 * time.Millisecond, Write: 200 * time.Millisecond}
 	})
 	host := strings.TrimSuffix(strings.TrimPrefix(address, "http://"), "/graphql")
-	try(t, "GET", get(address, "query", "{now}"), "") // so that the server is up
+	try(t, "GET", get(address, "query", "{now}"), "") // the server is up then
 	http.DefaultClient.CloseIdleConnections()
 	before := runtime.NumGoroutine()
 
@@ -418,25 +420,25 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	const silence = "GET /graphql?query=subscription%7Bsilence%7D HTTP/1.1\nHost: x\nAccept: text/event-stream\n\n"
 	kinds := map[string]func() net.Conn{
 		"events, never read": func() net.Conn { return raw(flood) },
-		"socket, never read": func() net.Conn {
+		"WebSocket, never read": func() net.Conn {
 			c := raw(handshake)
 			frame(c, initial)
 			frame(c, subscribe("a", "subscription {flood}"))
 			return c
 		},
-		"socket, no answer to ping": func() net.Conn {
+		"WebSocket, no answer to ping": func() net.Conn {
 			c := raw(handshake)
 			frame(c, initial)
 			frame(c, subscribe("a", "subscription {silence}"))
 			return c
 		},
-		"socket, endless message": func() net.Conn {
+		"WebSocket, endless message": func() net.Conn {
 			c := raw(handshake)
 			frame(c, initial)
 			c.Write([]byte{0x81, 0xfe, 0xff, 0x00, 0, 0, 0, 0}) // a text of 65,280 bytes, of which none comes
 			return c
 		},
-		"socket, silent from the start": func() net.Conn { return raw(handshake) },
+		"WebSocket, silent from the start": func() net.Conn { return raw(handshake) },
 	}
 	for name, open := range kinds {
 		conns := make([]net.Conn, clients)
@@ -444,7 +446,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 			conns[i] = open()
 		}
 		for _, c := range conns {
-			// The server gives up on its own: reading ends, late or at once.
+			// The server closes the connection, sooner or later.
 			c.SetReadDeadline(time.Now().Add(20 * time.Second))
 			if strings.Contains(name, "never read") {
 				continue
@@ -453,12 +455,12 @@ func TestNothingIsLeftBehind(t *testing.T) {
 				t.Errorf("%s: not cut off", name)
 			}
 		}
-		ended(t, name+": the source", func() bool { return p.sources.Load() == 0 })
+		eventually(t, name+": the source", func() bool { return p.sources.Load() == 0 })
 		for _, c := range conns {
 			c.Close()
 		}
 	}
-	// Clients that leave without a word.
+	// Clients that close the connection without a close frame.
 	for _, request := range []string{silence, flood, handshake} {
 		for range clients {
 			conn := raw(request)
@@ -473,7 +475,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		}
 	}
 	deadline := time.Now().Add(20 * time.Second)
-	// Both are waited for: what served the first request may have been counted.
+	// The goroutine that served the first request may be counted in before.
 	for runtime.NumGoroutine() > before || p.sources.Load() > 0 {
 		if time.Now().After(deadline) {
 			var profile strings.Builder
@@ -482,7 +484,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	t.Logf("%d events were made for clients that read none", p.sent.Load())
+	t.Logf("%d events were sent to clients that read none", p.sent.Load())
 }
 
 // frame writes a text frame as a client does, masked by zero.

@@ -1,10 +1,14 @@
-package graph
+package transport
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/veranda-go/veranda/graph/errcode"
 )
 
 // named is a request body that names a document by its hash.
@@ -17,9 +21,14 @@ func named(hash, query string) string {
 	return string(text)
 }
 
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
 func TestAutomaticPersistedQueries(t *testing.T) {
 	t.Parallel()
-	p, _, address := puppetDoor(t, nil)
+	p, _, address := serveFake(t, nil)
 	const query = "{now}"
 	hash := hashOf(query)
 	ext := func(s string) string { return `{"persistedQuery":` + s + `}` }
@@ -33,13 +42,13 @@ func TestAutomaticPersistedQueries(t *testing.T) {
 		{"unknown, new media type", "POST", address, named(hash, ""), mediaGraphQL, 400, `"PersistedQueryNotFound"`},
 		{"unknown by GET", "GET", byGet, "", mediaJSON, 200, `"PersistedQueryNotFound"`},
 		{"wrong hash", "POST", address, named(hash, "{now now}"), mediaJSON, 400, "is not the hash of the query"},
-		{"invalid document", "POST", address, named(hashOf("{x}"), "{x}"), mediaJSON, 200, codeValidation},
+		{"invalid document", "POST", address, named(hashOf("{x}"), "{x}"), mediaJSON, 200, errcode.ValidationFailed},
 		{"invalid document is not kept", "POST", address, named(hashOf("{x}"), ""), mediaJSON, 200, `"PersistedQueryNotFound"`},
-		{"taught", "POST", address, named(strings.ToUpper(hash), query), mediaJSON, 200, `{"data":{"now":1}}`},
+		{"sent with its hash", "POST", address, named(strings.ToUpper(hash), query), mediaJSON, 200, `{"data":{"now":1}}`},
 		{"known", "POST", address, named(hash, ""), mediaJSON, 200, `{"data":{"now":1}}`},
 		{"known by GET", "GET", byGet, "", mediaJSON, 200, `{"data":{"now":1}}`},
 		{"known by documentId", "POST", address, `{"documentId":"sha256:` + hash + `"}`, mediaJSON, 200, `{"data":{"now":1}}`},
-		{"unknown documentId", "POST", address, `{"documentId":"list"}`, mediaJSON, 200, codePersistedUnknown},
+		{"unknown documentId", "POST", address, `{"documentId":"list"}`, mediaJSON, 200, errcode.PersistedQueryNotFound},
 		{"both names", "POST", address, `{"documentId":"list","query":"{now}"}`, mediaJSON, 400, "documentId: must not"},
 		{"documentId of another type", "POST", address, `{"documentId":1}`, mediaJSON, 400, "documentId: must be a string"},
 		{"version", "POST", address, `{"extensions":` + ext(`{"version":2,"sha256Hash":"`+hash+`"}`) + `}`, mediaJSON, 400, "version 1"},
@@ -47,13 +56,13 @@ func TestAutomaticPersistedQueries(t *testing.T) {
 		{"short hash", "POST", address, `{"extensions":` + ext(`{"version":1,"sha256Hash":"00"}`) + `}`, mediaJSON, 400, "64 hexadecimal digits"},
 		{"null is none", "POST", address, `{"query":"{now}","extensions":` + ext(`null`) + `}`, mediaJSON, 200, `{"data":{"now":1}}`},
 		{"mutation", "POST", address, named(hashOf("mutation {change}"), "mutation {change}"), mediaJSON, 200, `{"change":1}`},
-		{"mutation by GET", "GET", get(address, "extensions", ext(`{"version":1,"sha256Hash":"`+hashOf("mutation {change}")+`"}`)), "", mediaJSON, 405, codeMethod},
+		{"mutation by GET", "GET", get(address, "extensions", ext(`{"version":1,"sha256Hash":"`+hashOf("mutation {change}")+`"}`)), "", mediaJSON, 405, errcode.MethodNotAllowed},
 	} {
 		resp, body := try(t, test.method, test.url, test.body, "Accept", test.accept)
 		if resp.StatusCode != test.status || !strings.Contains(body, test.want) {
 			t.Errorf("%s: %d %s, want %d %s", test.name, resp.StatusCode, body, test.status, test.want)
 		}
-		if strings.Contains(body, codePersistedUnknown) && resp.Header.Get("Cache-Control") != "no-store" {
+		if strings.Contains(body, errcode.PersistedQueryNotFound) && resp.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: may be cached", test.name)
 		}
 	}
@@ -65,18 +74,6 @@ func TestAutomaticPersistedQueries(t *testing.T) {
 	c.hear(ack, `{"now":1}`, `"complete"`)
 }
 
-// TestLearnedIsBounded teaches more than is kept.
-func TestLearnedIsBounded(t *testing.T) {
-	var p persisted
-	for i := range 1000 {
-		text := fmt.Sprintf("{a%d%s}", i, strings.Repeat(" ", 4<<10))
-		p.learned.put(hashOf(text), text, len(text))
-	}
-	if p.learned.bytes > maxCached || len(p.learned.items) != p.learned.order.Len() || p.learned.order.Len() < 50 {
-		t.Errorf("%d bytes in %d texts", p.learned.bytes, p.learned.order.Len())
-	}
-}
-
 func TestTrustedDocuments(t *testing.T) {
 	t.Parallel()
 	const manifest = `{"format":"apollo-persisted-query-manifest","version":1,"operations":[
@@ -84,12 +81,12 @@ func TestTrustedDocuments(t *testing.T) {
 		{"id":"change-1","name":"Change","type":"mutation","body":"mutation Change {change}"}]}`
 	hash := hashOf("query Now {now}")
 	for _, only := range []bool{false, true} {
-		_, _, address := puppetDoor(t, func(d *Handler) {
-			if err := d.Trust([]byte(manifest), only); err != nil {
+		_, _, address := serveFake(t, func(h *Handler) {
+			if err := h.preparer.Trust([]byte(manifest), only); err != nil {
 				t.Fatal(err)
 			}
 		})
-		const now, refused = `{"data":{"now":1}}`, codeNotTrusted
+		const now, refused = `{"data":{"now":1}}`, errcode.DocumentNotTrusted
 		for _, test := range []struct{ name, body, open, closed string }{
 			{"by id", `{"documentId":"now-1"}`, now, now},
 			{"by hash", named(hash, ""), now, now},
@@ -100,10 +97,10 @@ func TestTrustedDocuments(t *testing.T) {
 			{"another text", `{"query":"{now}"}`, now, refused},
 			{"nearly the text", `{"query":"query Now {now} "}`, now, refused},
 			{"introspection", `{"query":"{__schema{queryType{name}}}"}`, `{"data":`, refused},
-			{"teaching", named(hashOf("{now}"), "{now}"), now, refused},
-			{"taught", named(hashOf("{now}"), ""), now, refused},
-			{"unknown id", `{"documentId":"x"}`, codePersistedUnknown, refused},
-			{"unknown hash", named(hashOf("x"), ""), codePersistedUnknown, refused},
+			{"another text with its hash", named(hashOf("{now}"), "{now}"), now, refused},
+			{"hash of another text", named(hashOf("{now}"), ""), now, refused},
+			{"unknown id", `{"documentId":"x"}`, errcode.PersistedQueryNotFound, refused},
+			{"unknown hash", named(hashOf("x"), ""), errcode.PersistedQueryNotFound, refused},
 		} {
 			want := test.open
 			if only {
@@ -124,8 +121,8 @@ func TestTrustedDocuments(t *testing.T) {
 
 func TestManifests(t *testing.T) {
 	t.Parallel()
-	var d *Handler
-	puppetDoor(t, func(made *Handler) { d = made })
+	var h *Handler
+	serveFake(t, func(made *Handler) { h = made })
 	for _, test := range []struct{ manifest, want string }{
 		{`{"a":"{now}","b":"subscription {silence}"}`, ""},
 		{`{}`, ""},
@@ -144,7 +141,7 @@ func TestManifests(t *testing.T) {
 		{`{"format":"apollo-persisted-query-manifest","version":1,"operations":[{"id":"a","body":"{now}"},{"id":"a","body":"{now}"}]}`, `document "a"`},
 		{`{"format":"apollo-persisted-query-manifest","version":1,"operations":[{"id":"a","body":"{x}"}]}`, `document "a"`},
 	} {
-		err := d.Trust([]byte(test.manifest), true)
+		err := h.preparer.Trust([]byte(test.manifest), true)
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%s: %v, want %q", test.manifest, err, test.want)
 		}

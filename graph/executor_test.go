@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/99designs/gqlgen/graphql"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -25,6 +24,10 @@ import (
 	listingslite "github.com/veranda-go/veranda/backend/listings/sqlite"
 	"github.com/veranda-go/veranda/backend/users"
 	userslite "github.com/veranda-go/veranda/backend/users/sqlite"
+	"github.com/veranda-go/veranda/graph/errcode"
+	"github.com/veranda-go/veranda/graph/execute"
+	"github.com/veranda-go/veranda/graph/generated"
+	"github.com/veranda-go/veranda/graph/prepare"
 	"github.com/veranda-go/veranda/internal/backendclient"
 	"github.com/veranda-go/veranda/internal/httpapi"
 	"github.com/veranda-go/veranda/publicapi"
@@ -105,73 +108,54 @@ func newAPI(t testing.TB, transport http.RoundTripper) *publicapi.API {
 	return publicapi.New(listings.NewClient(lc), users.NewClient(uc), publicapi.Config{MaxPageSize: 100})
 }
 
-// The engine's table has every field that the schema has below Query, and
-// only nullable fields below the root can fail.
-func TestFieldsAreThoseOfTheSchema(t *testing.T) {
-	schema := newExecutor(nil, slog.New(slog.DiscardHandler)).schema
-	reached := map[string]bool{}
-	var visit func(name string)
-	visit = func(name string) {
-		def := schema.Types[name]
-		if reached[name] || strings.HasPrefix(name, "__") {
-			return
-		}
-		switch def.Kind {
-		case ast.Interface:
-			for _, p := range schema.PossibleTypes[name] {
-				visit(p.Name)
-			}
-			return
-		case ast.Object:
-		default:
-			return
-		}
-		reached[name] = true
-		o := objects[name]
-		if o == nil || o.name != name {
-			t.Errorf("type %s: not in the table", name)
-			return
+// system is the GraphQL API without HTTP.
+type system struct {
+	*prepare.Preparer
+	*executor
+	table    *execute.Table
+	services *services
+}
+
+func newSystem(t testing.TB) *system {
+	t.Helper()
+	s := newServices(t)
+	api := newAPI(t, s)
+	config := generated.Config{Resolvers: &Resolver{api}}
+	table := generated.NewTable(config)
+	return &system{
+		prepare.New(table, backendCalls, api.MaxPageSize()),
+		newExecutor(api, config, slog.New(slog.DiscardHandler)), table, s,
+	}
+}
+
+// The table has every field of the schema, and the estimate knows the calls of
+// every resolver.
+func TestTableIsComplete(t *testing.T) {
+	table := newSystem(t).table
+	for name, def := range table.Schema.Types {
+		if def.Kind != ast.Object || strings.HasPrefix(name, "__") {
+			continue
 		}
 		for _, f := range def.Fields {
 			if strings.HasPrefix(f.Name, "__") {
 				continue
 			}
-			got := o.fields[f.Name]
-			if got == nil {
+			field := table.Objects[name][f.Name]
+			if field == nil {
 				t.Errorf("%s.%s: not in the table", name, f.Name)
 				continue
 			}
-			if got.fetch != nil && f.Type.NonNull && name != "Query" {
-				t.Errorf("%s.%s: may fail and may not be null", name, f.Name)
-			}
-			if got.fetch != nil && calls[name+"."+f.Name] == 0 {
+			if calls := field.Resolve != nil || field.Subscribe != nil; calls && f.Name != "nodeId" && backendCalls[name+"."+f.Name] == 0 {
 				t.Errorf("%s.%s: makes a call that the estimate does not know", name, f.Name)
 			}
-			if (got.leaf != nil) != schema.Types[f.Type.Name()].IsLeafType() {
-				t.Errorf("%s.%s: leaf or not?", name, f.Name)
-			}
-			for _, below := range got.types {
-				if f.Type.Name() != below && !slices.ContainsFunc(schema.PossibleTypes[f.Type.Name()], func(d *ast.Definition) bool { return d.Name == below }) {
-					t.Errorf("%s.%s: gives %s, the schema says %s", name, f.Name, below, f.Type)
-				}
-			}
-			visit(f.Type.Name())
 		}
-		if n := len(o.fields) - len(def.Fields); n > 0 {
-			t.Errorf("type %s: %d fields too many", name, n)
-		}
-	}
-	visit("Query")
-	if len(reached) != len(objects) {
-		t.Errorf("table has %d types, the schema reaches %d", len(objects), len(reached))
 	}
 }
 
-// Thousands of random queries get the same answer from the engine and from
-// gqlgen's own execution, and cost no more calls than was said before.
-func TestEngineEqualsGqlgen(t *testing.T) {
-	s := newServices(t)
-	e := newExecutor(newAPI(t, s), slog.New(slog.DiscardHandler))
+// Thousands of random queries get the same response from the level-by-level
+// executor and from gqlgen's own, and make no more calls than estimated.
+func TestExecutorEqualsGqlgen(t *testing.T) {
+	sys := newSystem(t)
 	modes := []func(*http.Request) bool{
 		nil, nil, nil,
 		func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/users") },
@@ -185,36 +169,39 @@ func TestEngineEqualsGqlgen(t *testing.T) {
 	var ran, refused, withErrors, calls, estimated int
 	for i := range n {
 		rnd := rand.New(rand.NewPCG(42, uint64(i)))
-		g := generator{r: rnd, schema: e.schema}
+		g := generator{r: rnd, schema: sys.table.Schema}
 		text, vars := g.document()
-		op, errs := e.CreateOperationContext(context.Background(), &graphql.RawParams{Query: text, Variables: vars, Headers: http.Header{}})
-		if errs != nil {
-			if code := errs[0].Extensions["code"]; code != codeTooComplex {
-				t.Fatalf("query %d is not valid: %v\n%s\n%v", i, errs, text, vars)
+		op, requestError := sys.Prepare(&prepare.Request{Query: text, Variables: vars})
+		if requestError != nil {
+			if code := requestError.Errors[0].Extensions["code"]; code != errcode.TooComplex {
+				t.Fatalf("query %d is not valid: %v\n%s\n%v", i, requestError.Errors, text, vars)
 			}
 			refused++
 			continue
 		}
-		s.down = modes[rnd.IntN(len(modes))]
-		ctx, meter := backendclient.WithMeter(e.api.WithLoaders(context.Background()))
-		ours := e.query(graphql.WithOperationContext(ctx, op), op)
-		handler, gctx := e.gqlgen.DispatchOperation(graphql.WithOperationContext(e.api.WithLoaders(context.Background()), op), op)
-		theirs := handler(gctx)
-		s.down = nil
+		if op.Plan == nil {
+			t.Fatalf("query %d has no plan\n%s", i, text)
+		}
+		sys.services.down = modes[rnd.IntN(len(modes))]
+		ctx, meter := backendclient.WithMeter(context.Background())
+		ours := sys.Execute(ctx, op)()
+		plain := *op
+		plain.Plan = nil
+		theirs := sys.Execute(context.Background(), &plain)()
+		sys.services.down = nil
 
 		ran++
 		calls += int(meter.Calls())
-		price := op.Stats.GetExtension(preparedKey).(prepared).estimated
-		estimated += price.BackendCalls
-		if int(meter.Calls()) > price.BackendCalls {
-			t.Errorf("query %d: %d calls, estimated %d\n%s\n%v", i, meter.Calls(), price.BackendCalls, text, vars)
+		estimated += op.Cost.BackendCalls
+		if int(meter.Calls()) > op.Cost.BackendCalls {
+			t.Errorf("query %d: %d calls, estimated %d\n%s\n%v", i, meter.Calls(), op.Cost.BackendCalls, text, vars)
 		}
 		if a, b := tokens(t, ours.Data), tokens(t, theirs.Data); a != b {
-			t.Fatalf("query %d: data differ\n%s\n%v\nours   %s\ntheirs %s", i, text, vars, a, b)
+			t.Fatalf("query %d: data differ\n%s\n%v\nours   %s\ngqlgen %s", i, text, vars, a, b)
 		}
 		a, b := errorLines(ours.Errors), errorLines(theirs.Errors)
 		if a != b {
-			t.Fatalf("query %d: errors differ\n%s\n%v\nours:\n%s\ntheirs:\n%s", i, text, vars, a, b)
+			t.Fatalf("query %d: errors differ\n%s\n%v\nours:\n%s\ngqlgen:\n%s", i, text, vars, a, b)
 		}
 		if a != "" {
 			withErrors++
