@@ -169,8 +169,8 @@ func TestExecutorEqualsGqlgen(t *testing.T) {
 	var ran, refused, withErrors, calls, estimated int
 	for i := range n {
 		rnd := rand.New(rand.NewPCG(42, uint64(i)))
-		g := generator{r: rnd, schema: sys.table.Schema}
-		text, vars := g.document()
+		g := executetest.Generator{Rand: rnd, Schema: sys.table.Schema, Argument: argument}
+		text, vars := g.Operation(sys.table.Schema.Query)
 		op, requestError := sys.Prepare(&prepare.Request{Query: text, Variables: vars})
 		if requestError != nil {
 			if code := requestError.Errors[0].Extensions["code"]; code != errcode.TooComplex {
@@ -196,10 +196,10 @@ func TestExecutorEqualsGqlgen(t *testing.T) {
 		if int(meter.Calls()) > op.Cost.BackendCalls {
 			t.Errorf("query %d: %d calls, estimated %d\n%s\n%v", i, meter.Calls(), op.Cost.BackendCalls, text, vars)
 		}
-		if a, b := tokens(t, ours.Data), tokens(t, theirs.Data); a != b {
+		if a, b := executetest.Tokens(t, ours.Data), executetest.Tokens(t, theirs.Data); a != b {
 			t.Fatalf("query %d: data differ\n%s\n%v\nours   %s\ngqlgen %s", i, text, vars, a, b)
 		}
-		a, b := errorLines(ours.Errors), errorLines(theirs.Errors)
+		a, b := executetest.ErrorLines(ours.Errors), executetest.ErrorLines(theirs.Errors)
 		if a != b {
 			t.Fatalf("query %d: errors differ\n%s\n%v\nours:\n%s\ngqlgen:\n%s", i, text, vars, a, b)
 		}
@@ -217,202 +217,47 @@ func TestExecutorEqualsGqlgen(t *testing.T) {
 	}
 }
 
-// tokens is JSON without white space and ways to escape, in its order.
-func tokens(t *testing.T, data []byte) string {
-	t.Helper()
-	d := jsontext.NewDecoder(strings.NewReader(string(data)))
-	var b strings.Builder
-	for {
-		tok, err := d.ReadToken()
-		if err == io.EOF {
-			return b.String()
-		}
-		if err != nil {
-			t.Fatalf("answer is not JSON: %v\n%s", err, data)
-		}
-		if tok.Kind() == '"' {
-			b.WriteString(strconv.Quote(tok.String()) + " ")
-		} else {
-			b.WriteString(tok.String() + " ")
-		}
-	}
-}
-
-// errorLines are errors as sorted lines: gqlgen's come as goroutines end.
-func errorLines(errs gqlerror.List) string {
-	var lines []string
-	for _, e := range errs {
-		lines = append(lines, fmt.Sprintf("%s %v %v %v", e.Path, e.Message, e.Extensions, e.Locations))
-	}
-	slices.Sort(lines)
-	return strings.Join(lines, "\n")
-}
-
-// generator makes random documents that are valid by the schema.
-type generator struct {
-	r         *rand.Rand
-	schema    *ast.Schema
-	fragments []string
-	variables []string
-	values    map[string]any
-	aliases   int
-	names     int
-}
-
-func (g *generator) document() (string, map[string]any) {
-	g.values = map[string]any{}
-	body := g.set(g.schema.Query, 2+g.r.IntN(4))
-	head := "query"
-	if len(g.variables) > 0 {
-		head += "(" + strings.Join(g.variables, ", ") + ")"
-	}
-	return head + " " + body + "\n" + strings.Join(g.fragments, "\n"), g.values
-}
-
-func (g *generator) chance(percent int) bool { return g.r.IntN(100) < percent }
-
-// set is a selection set on a type, at most depth levels deep.
-func (g *generator) set(def *ast.Definition, depth int) string {
-	var parts []string
-	for range 1 + g.r.IntN(4) {
-		parts = append(parts, g.selection(def, depth))
-	}
-	return "{ " + strings.Join(parts, " ") + " }"
-}
-
-func (g *generator) selection(def *ast.Definition, depth int) string {
-	switch {
-	case g.chance(8):
-		return "__typename" + g.directive()
-	case g.chance(10):
-		return "..." + g.condition(def) + g.directive() + " " + g.set(def, depth)
-	case g.chance(8) && len(g.fragments) < 5:
-		g.names++
-		name := fmt.Sprintf("F%d", g.names)
-		g.fragments = append(g.fragments, "") // the place is taken before those inside
-		i := len(g.fragments) - 1
-		g.fragments[i] = "fragment " + name + " on " + def.Name + " " + g.set(def, depth)
-		again := ""
-		if g.chance(30) {
-			again = " ..." + name + g.directive()
-		}
-		return "..." + name + g.directive() + again
-	case def.Kind == ast.Interface && g.chance(70):
-		possible := g.schema.PossibleTypes[def.Name]
-		p := possible[g.r.IntN(len(possible))]
-		return "... on " + p.Name + " " + g.set(p, depth)
-	}
-	var fields []*ast.FieldDefinition
-	for _, f := range def.Fields {
-		leaf := g.schema.Types[f.Type.Name()].IsLeafType()
-		if !strings.HasPrefix(f.Name, "__") && (leaf || depth > 0) {
-			fields = append(fields, f)
-		}
-	}
-	if len(fields) == 0 {
-		return "__typename"
-	}
-	f := fields[g.r.IntN(len(fields))]
-	var b strings.Builder
-	if len(f.Arguments) > 0 || g.chance(20) {
-		// Two fields of one name must agree on their arguments; a name of its
-		// own spares finding out.
-		g.aliases++
-		fmt.Fprintf(&b, "a%d: ", g.aliases)
-	}
-	b.WriteString(f.Name)
-	var args []string
-	for _, a := range f.Arguments {
-		if v, ok := g.argument(f, a); ok {
-			args = append(args, a.Name+": "+v)
-		}
-	}
-	if len(args) > 0 {
-		b.WriteString("(" + strings.Join(args, ", ") + ")")
-	}
-	b.WriteString(g.directive())
-	if below := g.schema.Types[f.Type.Name()]; !below.IsLeafType() {
-		b.WriteString(" " + g.set(below, depth-1))
-	}
-	return b.String()
-}
-
-func (g *generator) condition(def *ast.Definition) string {
-	if g.chance(50) {
-		return ""
-	}
-	return " on " + def.Name
-}
-
-func (g *generator) directive() string {
-	if !g.chance(12) {
-		return ""
-	}
-	yes := strconv.FormatBool(g.chance(60))
-	if g.chance(50) {
-		yes = g.variable("Boolean!", yes == "true")
-	}
-	return [...]string{" @include(if: ", " @skip(if: "}[g.r.IntN(2)] + yes + ")"
-}
-
-// variable declares a variable and gives its name.
-func (g *generator) variable(typ string, value any) string {
-	name := fmt.Sprintf("v%d", len(g.variables))
-	g.variables = append(g.variables, "$"+name+": "+typ)
-	g.values[name] = value
-	return "$" + name
-}
-
-// argument is a literal or a variable, most often fit for its field.
-func (g *generator) argument(f *ast.FieldDefinition, a *ast.ArgumentDefinition) (string, bool) {
-	required := a.Type.NonNull && a.DefaultValue == nil
-	if !required && g.chance(50) {
-		return "", false
-	}
-	var literal string
-	var value any
+// argument returns a value for an argument, most often a valid one.
+func argument(g *executetest.Generator, f *ast.FieldDefinition, a *ast.ArgumentDefinition) (literal string, value any) {
 	switch name := a.Type.Name(); {
 	case f.Name == "node":
-		kind := [...]string{"Listing", "User", "Nothing"}[g.r.IntN(3)]
-		literal = strconv.Quote(publicapi.ListingNodeID(&listings.Listing{ID: int64(1 + g.r.IntN(70))}))
+		kind := [...]string{"Listing", "User", "Nothing"}[g.Rand.IntN(3)]
+		literal = strconv.Quote(publicapi.ListingNodeID(&listings.Listing{ID: int64(1 + g.Rand.IntN(70))}))
 		if kind == "User" {
-			literal = strconv.Quote(publicapi.UserNodeID(&users.User{ID: int64(1 + g.r.IntN(14))}))
+			literal = strconv.Quote(publicapi.UserNodeID(&users.User{ID: int64(1 + g.Rand.IntN(14))}))
 		} else if kind == "Nothing" {
 			literal = `"x"`
 		}
 		value, _ = strconv.Unquote(literal)
 	case name == "ID":
-		n := strconv.Itoa(1 + g.r.IntN(15))
-		if g.chance(10) {
-			n = [...]string{"0", "-3", "999", "9223372036854775807"}[g.r.IntN(4)]
+		n := strconv.Itoa(1 + g.Rand.IntN(15))
+		if g.Chance(10) {
+			n = [...]string{"0", "-3", "999", "9223372036854775807"}[g.Rand.IntN(4)]
 		}
 		literal, value = strconv.Quote(n), n
 	case name == "Int":
-		n := 1 + g.r.IntN(6)
-		if g.chance(8) {
-			n = [...]int{0, -1, 101, 2147483647}[g.r.IntN(4)]
+		n := 1 + g.Rand.IntN(6)
+		if g.Chance(8) {
+			n = [...]int{0, -1, 101, 2147483647}[g.Rand.IntN(4)]
 		}
 		literal, value = strconv.Itoa(n), json.Number(strconv.Itoa(n))
 	case name == "String":
-		c := listings.Cursor{Order: listings.Order(g.r.IntN(4)), Key: int64(g.r.IntN(100)), ID: int64(g.r.IntN(60))}
+		c := listings.Cursor{Order: listings.Order(g.Rand.IntN(4)), Key: int64(g.Rand.IntN(100)), ID: int64(g.Rand.IntN(60))}
 		literal, value = strconv.Quote(c.String()), c.String()
-		if g.chance(10) {
+		if g.Chance(10) {
 			literal, value = `"?"`, "?"
 		}
 	case name == "ListingOrder":
-		o := strings.ToUpper(listings.Order(g.r.IntN(4)).String())
+		o := strings.ToUpper(listings.Order(g.Rand.IntN(4)).String())
 		literal, value = o, o
 	case name == "ListingFilter":
 		literal = [...]string{
 			`{}`, `{listingType: RENT}`, `{minPrice: 100, maxPrice: 90000}`, `{userId: "1"}`, `{userId: 3, minPrice: 5}`,
 			`{minPrice: 0}`, `{createdFrom: 1, listingType: SALE}`,
-		}[g.r.IntN(7)]
-		return literal, true
+		}[g.Rand.IntN(7)]
+		value = nil // as a literal only
 	default:
 		panic("no value for " + name)
 	}
-	if g.chance(40) {
-		return g.variable(a.Type.String(), value), true
-	}
-	return literal, true
+	return literal, value
 }

@@ -42,7 +42,7 @@ func FuzzQuery(f *testing.F) {
 		}
 		ctx, meter := backendclient.WithMeter(context.Background())
 		resp := sys.Execute(ctx, op)()
-		tokens(t, resp.Data)
+		executetest.Tokens(t, resp.Data)
 		if int(meter.Calls()) > op.Cost.BackendCalls {
 			t.Errorf("%d calls, estimated %d", meter.Calls(), op.Cost.BackendCalls)
 		}

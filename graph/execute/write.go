@@ -141,11 +141,9 @@ func (w *writer) leaf(b []byte, p *Plan, s *step, t *ast.Type, v any) ([]byte, b
 	for _, err := range errs {
 		w.fail(s, err, err.Path...)
 	}
-	switch {
-	case len(b) > start:
-		return b, true
-	case len(errs) == 0:
-		return w.null(b, p, s, t)
+	written := len(b) > start && string(b[start:]) != "null"
+	if !written && len(errs) == 0 {
+		return w.null(b[:start], p, s, t)
 	}
-	return settle(b, start, false, t)
+	return settle(b, start, written, t)
 }
