@@ -10,15 +10,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/vektah/gqlparser/v2/ast"
-	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/veranda-go/veranda/backend/listings"
 	listingslite "github.com/veranda-go/veranda/backend/listings/sqlite"
@@ -26,6 +23,7 @@ import (
 	userslite "github.com/veranda-go/veranda/backend/users/sqlite"
 	"github.com/veranda-go/veranda/graph/errcode"
 	"github.com/veranda-go/veranda/graph/execute"
+	"github.com/veranda-go/veranda/graph/execute/executetest"
 	"github.com/veranda-go/veranda/graph/generated"
 	"github.com/veranda-go/veranda/graph/prepare"
 	"github.com/veranda-go/veranda/internal/backendclient"

@@ -7,6 +7,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/veranda-go/veranda/graph/errcode"
+	"github.com/veranda-go/veranda/graph/execute/executetest"
 	"github.com/veranda-go/veranda/graph/prepare"
 	"github.com/veranda-go/veranda/internal/backendclient"
 )
