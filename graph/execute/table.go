@@ -52,6 +52,9 @@ type Field struct {
 	// Resolve returns a value for each parent, and an error for each parent or
 	// nil if there are none.
 	Resolve func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error)
+	// Batch is set if Resolve makes one call for all parents: for batch resolvers
+	// and for the fields of a root.
+	Batch bool
 	// Subscribe returns the events of a field of the subscription root.
 	Subscribe func(ctx context.Context, fc *graphql.FieldContext) (Events, error)
 

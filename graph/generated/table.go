@@ -86,6 +86,7 @@ func NewTable(cfg Config) *execute.Table {
 					},
 				},
 				"user": {
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						results, err := es.Resolvers.Listing().User(ctx, execute.Objects[*listings.Listing](parents))
 						return execute.Batch(len(parents), results, err, func(v **users.User) any { return execute.Pointer(*v) })
@@ -145,6 +146,7 @@ func NewTable(cfg Config) *execute.Table {
 					Args: func(ctx context.Context, raw map[string]any) (map[string]any, error) {
 						return newContext(ctx).field_Mutation_createUser_args(ctx, raw)
 					},
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						return execute.Each(ctx, parents, func(any) (any, error) {
 							v, err := es.Resolvers.Mutation().CreateUser(ctx, fc.Args["input"].(CreateUserInput))
@@ -159,6 +161,7 @@ func NewTable(cfg Config) *execute.Table {
 					Args: func(ctx context.Context, raw map[string]any) (map[string]any, error) {
 						return newContext(ctx).field_Mutation_createListing_args(ctx, raw)
 					},
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						return execute.Each(ctx, parents, func(any) (any, error) {
 							v, err := es.Resolvers.Mutation().CreateListing(ctx, fc.Args["input"].(CreateListingInput))
@@ -209,6 +212,7 @@ func NewTable(cfg Config) *execute.Table {
 					Args: func(ctx context.Context, raw map[string]any) (map[string]any, error) {
 						return newContext(ctx).field_Query_listings_args(ctx, raw)
 					},
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						return execute.Each(ctx, parents, func(any) (any, error) {
 							v, err := es.Resolvers.Query().Listings(ctx, fc.Args["pageNum"].(int), fc.Args["pageSize"].(int), fc.Args["userId"].(*string))
@@ -223,6 +227,7 @@ func NewTable(cfg Config) *execute.Table {
 					Args: func(ctx context.Context, raw map[string]any) (map[string]any, error) {
 						return newContext(ctx).field_Query_listing_args(ctx, raw)
 					},
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						return execute.Each(ctx, parents, func(any) (any, error) {
 							v, err := es.Resolvers.Query().Listing(ctx, fc.Args["id"].(string))
@@ -237,6 +242,7 @@ func NewTable(cfg Config) *execute.Table {
 					Args: func(ctx context.Context, raw map[string]any) (map[string]any, error) {
 						return newContext(ctx).field_Query_users_args(ctx, raw)
 					},
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						return execute.Each(ctx, parents, func(any) (any, error) {
 							v, err := es.Resolvers.Query().Users(ctx, fc.Args["pageNum"].(int), fc.Args["pageSize"].(int))
@@ -251,6 +257,7 @@ func NewTable(cfg Config) *execute.Table {
 					Args: func(ctx context.Context, raw map[string]any) (map[string]any, error) {
 						return newContext(ctx).field_Query_user_args(ctx, raw)
 					},
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						return execute.Each(ctx, parents, func(any) (any, error) {
 							v, err := es.Resolvers.Query().User(ctx, fc.Args["id"].(string))
@@ -265,6 +272,7 @@ func NewTable(cfg Config) *execute.Table {
 					Args: func(ctx context.Context, raw map[string]any) (map[string]any, error) {
 						return newContext(ctx).field_Query_listingsConnection_args(ctx, raw)
 					},
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						return execute.Each(ctx, parents, func(any) (any, error) {
 							v, err := es.Resolvers.Query().ListingsConnection(ctx, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["filter"].(*ListingFilter), fc.Args["orderBy"].(listings.Order))
@@ -279,6 +287,7 @@ func NewTable(cfg Config) *execute.Table {
 					Args: func(ctx context.Context, raw map[string]any) (map[string]any, error) {
 						return newContext(ctx).field_Query_node_args(ctx, raw)
 					},
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						return execute.Each(ctx, parents, func(any) (any, error) {
 							v, err := es.Resolvers.Query().Node(ctx, fc.Args["id"].(string))
@@ -345,6 +354,7 @@ func NewTable(cfg Config) *execute.Table {
 					Args: func(ctx context.Context, raw map[string]any) (map[string]any, error) {
 						return newContext(ctx).field_User_listings_args(ctx, raw)
 					},
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						results, err := es.Resolvers.User().Listings(ctx, execute.Objects[*users.User](parents), fc.Args["first"].(int))
 						return execute.Batch(len(parents), results, err, func(v *[]listings.Listing) any {
@@ -356,6 +366,7 @@ func NewTable(cfg Config) *execute.Table {
 					Args: func(ctx context.Context, raw map[string]any) (map[string]any, error) {
 						return newContext(ctx).field_User_listingsConnection_args(ctx, raw)
 					},
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						results, err := es.Resolvers.User().ListingsConnection(ctx, execute.Objects[*users.User](parents), fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["filter"].(*ListingFilter), fc.Args["orderBy"].(listings.Order))
 						return execute.Batch(len(parents), results, err, func(v **publicapi.Connection) any { return execute.Pointer(*v) })

@@ -129,7 +129,7 @@ func (e *estimator) fragment(f *ast.FragmentDefinition) Cost {
 func (e *estimator) field(f *ast.Field) Cost {
 	c := Cost{Fields: 1, Depth: 1, rootFields: 1}
 	if f.ObjectDefinition != nil {
-		c.BackendCalls = e.calls[f.ObjectDefinition.Name+"."+f.Name]
+		c.BackendCalls = e.backendCalls(f.ObjectDefinition.Name, f.Name)
 	}
 	if len(f.SelectionSet) == 0 {
 		return c
@@ -140,6 +140,17 @@ func (e *estimator) field(f *ast.Field) Cost {
 	c.BackendCalls = plus(c.BackendCalls, sub.BackendCalls)
 	c.Nodes = times(e.rows(f), plus(1, sub.Nodes))
 	return c
+}
+
+// backendCalls returns the calls behind a field for all its parents.
+func (e *estimator) backendCalls(object, name string) int {
+	if n, ok := e.calls[object+"."+name]; ok {
+		return n
+	}
+	if f := e.table.Objects[object][name]; f != nil && (f.Batch || f.Subscribe != nil) {
+		return 1
+	}
+	return 0
 }
 
 // rows returns the number of objects that a field has for one parent. A

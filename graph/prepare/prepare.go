@@ -82,9 +82,10 @@ type Preparer struct {
 	persisted   persisted
 }
 
-// New returns a Preparer for the schema of table. calls are the backend calls
-// behind each field, such as "Query.listings", for all its parents at once; a
-// field that is not in it makes none. maxPageSize is in rows.
+// New returns a Preparer for the schema of table. Fields of roots and batch
+// resolvers are estimated to make one backend call for all their parents, and
+// those in calls, such as "Mutation.create", the given number. maxPageSize is in
+// rows.
 func New(table *execute.Table, calls map[string]int, maxPageSize int64) *Preparer {
 	return &Preparer{
 		table: table, calls: calls, maxPageSize: maxPageSize,

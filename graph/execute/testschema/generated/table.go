@@ -25,6 +25,7 @@ func NewTable(cfg Config) *execute.Table {
 					Args: func(ctx context.Context, raw map[string]any) (map[string]any, error) {
 						return newContext(ctx).field_Mutation_create_args(ctx, raw)
 					},
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						return execute.Each(ctx, parents, func(any) (any, error) {
 							v, err := es.Resolvers.Mutation().Create(ctx, fc.Args["input"].(Input))
@@ -39,6 +40,7 @@ func NewTable(cfg Config) *execute.Table {
 					Args: func(ctx context.Context, raw map[string]any) (map[string]any, error) {
 						return newContext(ctx).field_Mutation_createRequired_args(ctx, raw)
 					},
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						return execute.Each(ctx, parents, func(any) (any, error) {
 							v, err := es.Resolvers.Mutation().CreateRequired(ctx, fc.Args["id"].(int))
@@ -50,6 +52,7 @@ func NewTable(cfg Config) *execute.Table {
 					},
 				},
 				"count": {
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						return execute.Each(ctx, parents, func(any) (any, error) {
 							v, err := es.Resolvers.Mutation().Count(ctx)
@@ -115,6 +118,7 @@ func NewTable(cfg Config) *execute.Table {
 					Args: func(ctx context.Context, raw map[string]any) (map[string]any, error) {
 						return newContext(ctx).field_Query_thing_args(ctx, raw)
 					},
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						return execute.Each(ctx, parents, func(any) (any, error) {
 							v, err := es.Resolvers.Query().Thing(ctx, fc.Args["id"].(int))
@@ -129,6 +133,7 @@ func NewTable(cfg Config) *execute.Table {
 					Args: func(ctx context.Context, raw map[string]any) (map[string]any, error) {
 						return newContext(ctx).field_Query_things_args(ctx, raw)
 					},
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						return execute.Each(ctx, parents, func(any) (any, error) {
 							v, err := es.Resolvers.Query().Things(ctx, fc.Args["n"].(int))
@@ -143,6 +148,7 @@ func NewTable(cfg Config) *execute.Table {
 					Args: func(ctx context.Context, raw map[string]any) (map[string]any, error) {
 						return newContext(ctx).field_Query_someThings_args(ctx, raw)
 					},
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						return execute.Each(ctx, parents, func(any) (any, error) {
 							v, err := es.Resolvers.Query().SomeThings(ctx, fc.Args["n"].(*int))
@@ -157,6 +163,7 @@ func NewTable(cfg Config) *execute.Table {
 					Args: func(ctx context.Context, raw map[string]any) (map[string]any, error) {
 						return newContext(ctx).field_Query_anything_args(ctx, raw)
 					},
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						return execute.Each(ctx, parents, func(any) (any, error) {
 							v, err := es.Resolvers.Query().Anything(ctx, fc.Args["n"].(int))
@@ -171,6 +178,7 @@ func NewTable(cfg Config) *execute.Table {
 					Args: func(ctx context.Context, raw map[string]any) (map[string]any, error) {
 						return newContext(ctx).field_Query_nodes_args(ctx, raw)
 					},
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						return execute.Each(ctx, parents, func(any) (any, error) {
 							v, err := es.Resolvers.Query().Nodes(ctx, fc.Args["n"].(int))
@@ -185,6 +193,7 @@ func NewTable(cfg Config) *execute.Table {
 					Args: func(ctx context.Context, raw map[string]any) (map[string]any, error) {
 						return newContext(ctx).field_Query_grid_args(ctx, raw)
 					},
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						return execute.Each(ctx, parents, func(any) (any, error) {
 							v, err := es.Resolvers.Query().Grid(ctx, fc.Args["rows"].(int), fc.Args["columns"].(*int))
@@ -198,6 +207,7 @@ func NewTable(cfg Config) *execute.Table {
 					},
 				},
 				"deep": {
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						return execute.Each(ctx, parents, func(any) (any, error) {
 							v, err := es.Resolvers.Query().Deep(ctx)
@@ -214,6 +224,7 @@ func NewTable(cfg Config) *execute.Table {
 					Args: func(ctx context.Context, raw map[string]any) (map[string]any, error) {
 						return newContext(ctx).field_Query_echo_args(ctx, raw)
 					},
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						return execute.Each(ctx, parents, func(any) (any, error) {
 							v, err := es.Resolvers.Query().Echo(ctx, fc.Args["text"].(*string), fc.Args["flag"].(*bool), fc.Args["color"].(*model.Color), fc.Args["ids"].([]string), fc.Args["input"].(*Input), fc.Args["numbers"].([][]*float64), fc.Args["at"].(*model.Stamp))
@@ -231,6 +242,7 @@ func NewTable(cfg Config) *execute.Table {
 					Args: func(ctx context.Context, raw map[string]any) (map[string]any, error) {
 						return newContext(ctx).field_Query_requiredThing_args(ctx, raw)
 					},
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						return execute.Each(ctx, parents, func(any) (any, error) {
 							v, err := es.Resolvers.Query().RequiredThing(ctx, fc.Args["id"].(int))
@@ -388,6 +400,7 @@ func NewTable(cfg Config) *execute.Table {
 					Args: func(ctx context.Context, raw map[string]any) (map[string]any, error) {
 						return newContext(ctx).field_Thing_friends_args(ctx, raw)
 					},
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						results, err := es.Resolvers.Thing().Friends(ctx, execute.Objects[*model.Thing](parents), fc.Args["n"].(int))
 						return execute.Batch(len(parents), results, err, func(v *[]*model.Thing) any {
@@ -396,12 +409,14 @@ func NewTable(cfg Config) *execute.Table {
 					},
 				},
 				"best": {
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						results, err := es.Resolvers.Thing().Best(ctx, execute.Objects[*model.Thing](parents))
 						return execute.Batch(len(parents), results, err, func(v **model.Thing) any { return execute.Pointer(*v) })
 					},
 				},
 				"requiredBest": {
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						results, err := es.Resolvers.Thing().RequiredBest(ctx, execute.Objects[*model.Thing](parents))
 						return execute.Batch(len(parents), results, err, func(v **model.Thing) any { return execute.Pointer(*v) })
@@ -426,6 +441,7 @@ func NewTable(cfg Config) *execute.Table {
 					},
 				},
 				"labels": {
+					Batch: true,
 					Resolve: func(ctx context.Context, parents []any, fc *graphql.FieldContext) ([]any, []error) {
 						results, err := es.Resolvers.Thing().Labels(ctx, execute.Objects[*model.Thing](parents))
 						return execute.Batch(len(parents), results, err, func(v *[]string) any { return *v })
