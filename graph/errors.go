@@ -58,7 +58,7 @@ func (e *executor) present(ctx context.Context, path ast.Path, f *ast.Field, err
 		if inArgument && fe.Field == "" {
 			fe.Field = lastName(arg.Path)
 		}
-		fe.Message = snakes.ReplaceAllStringFunc(fe.Message, camel)
+		fe.Message, fe.Other = snakes.ReplaceAllStringFunc(fe.Message, camel), camel(fe.Other)
 		if fe.Field != "" && fe.Field != idempotency.Header && apiErr.Kind == apierror.Invalid {
 			fe.Field = camel(fe.Field)
 			g.Extensions["argument"] = argumentPath(f, fe.Field)

@@ -52,17 +52,19 @@ type run struct {
 // read turns a window into a query, or says what is wrong with it.
 func (w Window) read(filter listings.Filter, order listings.Order, maxSize int64) (run, error) {
 	r := run{query: listings.Query{Filter: filter, Order: order, Limit: pagination.DefaultSize}}
-	problem := func(param, text string) error { return apierror.Invalidf(param, "%s", text) }
+	problem := func(param, message, other string) error {
+		return apierror.FromFields([]apierror.FieldError{{Field: param, Message: message, Other: other}})
+	}
 	size, param := w.First, "first"
 	switch {
 	case w.First != nil && w.Last != nil:
-		return r, problem("last", "not together with first")
+		return r, problem("last", "not together with", "first")
 	case w.After != nil && w.Before != nil:
-		return r, problem("before", "not together with after")
+		return r, problem("before", "not together with", "after")
 	case w.After != nil && w.Last != nil:
-		return r, problem("after", "only together with first")
+		return r, problem("after", "only together with", "first")
 	case w.Before != nil && w.First != nil:
-		return r, problem("before", "only together with last")
+		return r, problem("before", "only together with", "last")
 	case w.Last != nil:
 		size, param = w.Last, "last"
 	}
@@ -82,7 +84,7 @@ func (w Window) read(filter listings.Filter, order listings.Order, maxSize int64
 		}
 		cursor, err := listings.ParseCursor(*c.text)
 		if err != nil {
-			return r, problem(c.param, apierror.From(err).Fields[0].Message)
+			return r, problem(c.param, apierror.From(err).Fields[0].Message, "")
 		}
 		*c.to = &cursor
 	}

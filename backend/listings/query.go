@@ -79,10 +79,10 @@ func (f Filter) Validate() []apierror.FieldError {
 		problems = append(problems, apierror.FieldError{Field: "listing_type", Message: typeRule})
 	}
 	if f.MaxPrice > 0 && f.MinPrice > f.MaxPrice {
-		problems = append(problems, apierror.FieldError{Field: "min_price", Message: "must not be above max_price"})
+		problems = append(problems, apierror.FieldError{Field: "min_price", Message: "must not be above", Other: "max_price"})
 	}
 	if f.CreatedBefore > 0 && f.CreatedFrom >= f.CreatedBefore {
-		problems = append(problems, apierror.FieldError{Field: "created_from", Message: "must be below created_before"})
+		problems = append(problems, apierror.FieldError{Field: "created_from", Message: "must be below", Other: "created_before"})
 	}
 	return problems
 }
@@ -116,7 +116,7 @@ func (q Query) Validate() []apierror.FieldError {
 	}
 	switch {
 	case q.After != nil && q.Before != nil:
-		problems = append(problems, apierror.FieldError{Field: "before", Message: "not together with after"})
+		problems = append(problems, apierror.FieldError{Field: "before", Message: "not together with", Other: "after"})
 	case q.Offset > 0 && (q.After != nil || q.Before != nil):
 		problems = append(problems, apierror.FieldError{Field: "page_num", Message: "not together with a cursor"})
 	}
@@ -148,7 +148,7 @@ func ReadQuery(p *httpapi.Params) (q Query, extended bool) {
 	if p.Has("page_num") {
 		for _, other := range []string{"after", "before", "paging"} {
 			if p.Has(other) {
-				p.Problem("page_num", "not together with "+other)
+				p.Check([]apierror.FieldError{{Field: "page_num", Message: "not together with", Other: other}})
 				break
 			}
 		}

@@ -77,16 +77,30 @@ type FieldError struct {
 	// Field is the parameter's name as REST spells it, such as page_size. It is
 	// empty where the message is about the input as a whole.
 	Field string
-	// Message is the rule, without the field's name: "must be at least 1".
+	// Message is the rule, without names of parameters: "must be at least 1".
 	Message string
+	// Other is the parameter that the rule compares the field with, as REST
+	// spells it; it ends the text: "min_price: must not be above max_price".
+	Other string
 }
 
-// String returns the public text, "field: message".
+// String returns the public text: "field: message other".
 func (f FieldError) String() string {
-	if f.Field == "" {
-		return f.Message
+	text := f.Message
+	if f.Field != "" {
+		text = f.Field + ": " + text
 	}
-	return f.Field + ": " + f.Message
+	if f.Other != "" {
+		text += " " + f.Other
+	}
+	return text
+}
+
+// Spell returns f with the names of its parameters as spell returns them, for
+// an API that does not spell parameters as REST does.
+func (f FieldError) Spell(spell func(string) string) FieldError {
+	f.Field, f.Other = spell(f.Field), spell(f.Other)
+	return f
 }
 
 // Error is an error with a public half and a private half.
@@ -136,7 +150,7 @@ func Wrap(kind Kind, message string, cause error) *Error {
 
 // Invalidf returns an Invalid error of one broken rule.
 func Invalidf(field, format string, args ...any) *Error {
-	return &Error{Kind: Invalid, Fields: []FieldError{{field, fmt.Sprintf(format, args...)}}}
+	return &Error{Kind: Invalid, Fields: []FieldError{{Field: field, Message: fmt.Sprintf(format, args...)}}}
 }
 
 // From returns the Error in err's chain. A deadline that passed becomes a

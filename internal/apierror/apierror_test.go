@@ -48,12 +48,27 @@ func TestCheck(t *testing.T) {
 	if err := FromFields(nil); err != nil {
 		t.Errorf("no problems: %v, want nil", err)
 	}
-	err := FromFields([]FieldError{{"page_num", "must be at least 1"}, {"", "body: malformed JSON"}})
+	err := FromFields([]FieldError{{Field: "page_num", Message: "must be at least 1"}, {Message: "body: malformed JSON"}})
 	f := From(err)
 	if want := []string{"page_num: must be at least 1", "body: malformed JSON"}; f.Kind != Invalid || !slices.Equal(f.Messages(), want) {
 		t.Errorf("kind %d, %q, want invalid, %q", f.Kind, f.Messages(), want)
 	}
 	if want := "page_num: must be at least 1; body: malformed JSON"; err.Error() != want {
 		t.Errorf("error text %q, want %q", err, want)
+	}
+}
+
+// TestSpell tests that a message holds no name that Spell leaves as it is.
+func TestSpell(t *testing.T) {
+	t.Parallel()
+	f := FieldError{Field: "min_price", Message: "must not be above", Other: "max_price"}
+	if got, want := f.String(), "min_price: must not be above max_price"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := f.Spell(strings.ToUpper).String(), "MIN_PRICE: must not be above MAX_PRICE"; got != want {
+		t.Errorf("spelled %q, want %q", got, want)
+	}
+	if got, want := (FieldError{Message: "no such route"}).Spell(strings.ToUpper).String(), "no such route"; got != want {
+		t.Errorf("without names %q, want %q", got, want)
 	}
 }
