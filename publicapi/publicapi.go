@@ -12,7 +12,6 @@ package publicapi
 import (
 	"context"
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -108,21 +107,12 @@ func documented(err error, service string) error {
 // missing tells whether a failure of a route of our own means that the
 // backend does not have it. A backend that knows only /users/{id} takes
 // /users/batch for an id, and finds it malformed or not there.
-func missing(err error) bool {
-	switch apierror.KindOf(err) {
-	case apierror.NotFound, apierror.Unsupported, apierror.Invalid:
-		return true
-	}
-	return false
-}
+func missing(err error) bool { return backendclient.LacksRoute(err) }
 
 // stumbles tells whether a failure of a route of our own may also mean that:
 // a backend may take /users/batch for an id and break on it. One that does not
 // answer at all is just not there.
-func stumbles(err error) bool {
-	var answer *backendclient.StatusError
-	return errors.As(err, &answer) && answer.Status == http.StatusInternalServerError
-}
+func stumbles(err error) bool { return backendclient.Crashed(err) }
 
 // fanOut is how many documented calls stand in for one batch at a time.
 const fanOut = 16

@@ -202,16 +202,34 @@ func isDial(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// StatusError is the cause of a fault that a backend answered with, as
-// opposed to one that did not answer.
-type StatusError struct {
-	Method, Path string
-	Status       int
+// LacksRoute reports whether err, returned by a route that is not documented,
+// may mean that the backend does not have the route: there is no such route,
+// the path was read as one of a documented route with a malformed id, or the
+// response was not of the route's shape.
+func LacksRoute(err error) bool {
+	switch apierror.KindOf(err) {
+	case apierror.NotFound, apierror.Invalid, apierror.Unsupported:
+		return true
+	}
+	return false
 }
 
-// Error is for logs.
-func (e *StatusError) Error() string {
-	return fmt.Sprintf("%s %s: status %d", e.Method, e.Path, e.Status)
+// Crashed reports whether the backend responded to the request, with an
+// internal error. A backend that lacks a route may do so when it reads the path
+// as one of a documented route.
+func Crashed(err error) bool {
+	var status *statusError
+	return errors.As(err, &status) && status.code == http.StatusInternalServerError
+}
+
+// statusError is the private cause of an error that a backend responded with.
+type statusError struct {
+	method, path string
+	code         int
+}
+
+func (e *statusError) Error() string {
+	return fmt.Sprintf("%s %s: status %d", e.method, e.path, e.code)
 }
 
 // refusal turns a status back into a fault. Only what blames the input keeps
@@ -220,7 +238,7 @@ func (c *Client) refusal(resp *http.Response, body []byte) error {
 	var envelope struct {
 		Errors []string `json:"errors"`
 	}
-	cause := &StatusError{resp.Request.Method, resp.Request.URL.Path, resp.StatusCode}
+	cause := &statusError{resp.Request.Method, resp.Request.URL.Path, resp.StatusCode}
 	blame := func(kind apierror.Kind) error {
 		f := apierror.Wrap(kind, "refused by the "+c.service, cause)
 		if json.Unmarshal(body, &envelope) == nil && len(envelope.Errors) > 0 {
