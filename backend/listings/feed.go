@@ -4,21 +4,21 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
+	"github.com/veranda-go/veranda/internal/broadcast"
 	"github.com/veranda-go/veranda/internal/httpapi"
 	"github.com/veranda-go/veranda/internal/pagination"
 )
 
-// MaxWait is the longest that a feed may be asked to wait.
+// MaxWait is the longest wait of a feed for new listings.
 const MaxWait = 20 * time.Second
 
 const (
-	// answerTime is left of a request's deadline when waiting ends.
-	answerTime = time.Second
-	// pollEvery is how soon the creations of other processes are noticed.
-	pollEvery = 200 * time.Millisecond
+	// responseTime is left before a request's deadline when a wait ends.
+	responseTime = time.Second
+	// pollInterval is how often the source looks for creations by other processes.
+	pollInterval = 200 * time.Millisecond
 )
 
 func (h *Handler) feed(w http.ResponseWriter, r *http.Request) error {
@@ -46,89 +46,51 @@ func (h *Handler) feed(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// await looks for rows until there are some, wait is over, or the server is
-// about to stop.
+// await reads the feed until it has listings, wait has passed or the server
+// begins to drain.
 func (h *Handler) await(ctx context.Context, after, userID, size int64, wait time.Duration) (Feed, error) {
 	if deadline, ok := ctx.Deadline(); ok {
-		wait = min(wait, time.Until(deadline)-answerTime)
+		wait = min(wait, time.Until(deadline)-responseTime)
 	}
 	waiting, stop := context.WithTimeout(ctx, max(wait, 0))
 	defer stop()
 	defer context.AfterFunc(httpapi.Draining(ctx), stop)()
 	for {
 		found, err := h.store.Feed(ctx, after, userID, size)
-		if err != nil || after < 0 || len(found.Listings) > 0 || !h.news.waitFor(waiting, found.LastID) {
+		if err != nil || after < 0 || len(found.Listings) > 0 || waiting.Err() != nil {
 			return found, err
 		}
-		after = found.LastID // others' rows need not be looked at again
-	}
-}
-
-// news tells any number of waiting requests when listings were created, for
-// the price of one reader. It asks nothing while nobody waits.
-type news struct {
-	store Store
-
-	mu      sync.Mutex
-	waiting int
-	stop    context.CancelFunc
-	newest  int64         // the highest id there is
-	rise    chan struct{} // closed when newest rises
-}
-
-// waitFor returns true when there are listings with ids above id, and false
-// when ctx ends first.
-func (n *news) waitFor(ctx context.Context, id int64) bool {
-	if ctx.Err() != nil {
-		return false
-	}
-	n.mu.Lock()
-	if n.waiting++; n.waiting == 1 {
-		var watching context.Context
-		watching, n.stop = context.WithCancel(context.Background())
-		n.rise = make(chan struct{})
-		go n.watch(watching)
-	}
-	for n.newest <= id && ctx.Err() == nil {
-		rise := n.rise
-		n.mu.Unlock()
-		select {
-		case <-rise:
-		case <-ctx.Done():
+		after = found.LastID // the listings of other users need not be read again
+		unsubscribe := h.newest.Subscribe()
+		created := h.newest.Wait(waiting, func(id int64) bool { return id > after })
+		unsubscribe()
+		if !created {
+			return found, nil
 		}
-		n.mu.Lock()
 	}
-	risen := n.newest > id
-	if n.waiting--; n.waiting == 0 {
-		n.stop()
-	}
-	n.mu.Unlock()
-	return risen
 }
 
-// watch looks for new listings until ctx ends.
-func (n *news) watch(ctx context.Context) {
-	poll := time.NewTicker(pollEvery)
-	defer poll.Stop()
-	for {
-		// Before the look: what is created after it must not go unnoticed.
-		changed := n.store.Changed()
-		if feed, err := n.store.Feed(ctx, -1, 0, 1); err == nil { // else the next look may succeed
-			n.mu.Lock()
-			if ctx.Err() == nil {
-				if feed.LastID > n.newest {
-					close(n.rise)
-					n.rise = make(chan struct{})
-				}
-				n.newest = feed.LastID // it falls if rows are removed by hand
+// newestID returns a source of the highest id in store, for any number of
+// waiting requests at the cost of one reader. Ids fall if rows are deleted by
+// hand.
+func newestID(store Store) *broadcast.Source[int64] {
+	return broadcast.NewSource(func(ctx context.Context, publish func(int64)) {
+		poll := time.NewTicker(pollInterval)
+		defer poll.Stop()
+		for newest := int64(0); ; {
+			// Before the feed is read, so that no creation after that is missed.
+			changed := store.Changed()
+			feed, err := store.Feed(ctx, -1, 0, 1)
+			if err == nil && feed.LastID != newest { // after an error the next try may succeed
+				newest = feed.LastID
+				publish(newest)
 			}
-			n.mu.Unlock()
+			select {
+			case <-changed:
+			case <-poll.C:
+			case <-ctx.Done():
+				return
+			}
 		}
-		select {
-		case <-changed:
-		case <-poll.C:
-		case <-ctx.Done():
-			return
-		}
-	}
+	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/veranda-go/veranda/internal/broadcast"
 	"github.com/veranda-go/veranda/internal/coalesce"
 	"github.com/veranda-go/veranda/internal/fastjson"
 	"github.com/veranda-go/veranda/internal/httpapi"
@@ -30,12 +31,12 @@ type Handler struct {
 	log         *slog.Logger
 	inFlight    idempotency.InFlight
 	lists       coalesce.Group[string, []byte] // answers by their query strings; not to be changed
-	news        news
+	newest      *broadcast.Source[int64]
 }
 
 // NewHandler serves what is in store. maxPageSize is in rows.
 func NewHandler(store Store, maxPageSize int64, log *slog.Logger) *Handler {
-	return &Handler{store: store, maxPageSize: maxPageSize, log: log, news: news{store: store}}
+	return &Handler{store: store, maxPageSize: maxPageSize, log: log, newest: newestID(store)}
 }
 
 // Routes adds the service's routes to r.

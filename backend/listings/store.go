@@ -6,55 +6,65 @@ import (
 	"github.com/veranda-go/veranda/internal/apierror"
 )
 
-// Feed is a run of listings in the order in which they became visible. To ask
-// again after LastID misses none and repeats none.
+// Feed is a run of listings in the order in which they became visible. The next
+// feed after LastID repeats none and misses none.
 type Feed struct {
 	Listings []Listing
-	// LastID is the highest id that was looked at: the last listing's, if
-	// there were as many as asked for, else the highest that was visible. It
-	// is never below the id that was asked after.
+	// LastID is how far the feed reaches: the id of the last listing, if there
+	// are as many as the limit, else the highest id that was visible. It is never
+	// below the id that the feed is after.
 	LastID int64
 }
 
-// Store keeps the listings. All methods may be called at once from many
-// goroutines. After Close every method fails. A context that ends makes a
-// method return early with the context's error.
+// NewFeed returns the feed with all listings found up to the highest visible
+// id, of which there are at most limit.
+func NewFeed(found []Listing, highest, limit int64) Feed {
+	if n := int64(len(found)); n == limit {
+		highest = found[n-1].ID
+	}
+	return Feed{found, highest}
+}
+
+// Store stores listings. Its methods may be called concurrently. After Close
+// they return errors of kind Unavailable, when their context ends early the
+// context's error, and when the database does not answer errors of kind
+// Unavailable.
 type Store interface {
-	// Create keeps a listing and returns it with its id and times. When it
-	// returns, the listing survives a crash of the machine. Ids rise in the
-	// order in which listings become visible, and created_at never falls from
-	// one id to the next: who has seen an id has seen all before it.
+	// Create creates a listing and returns it with its id and times. When it
+	// returns, the listing survives a crash of the machine. Ids rise in the order
+	// in which listings become visible, and created_at never falls from one id to
+	// the next: a reader that sees an id sees all lower ones too.
 	//
-	// key, unless "", is an idempotency key, kept with the listing for
-	// idempotency.Keep. A second call with it returns the first listing as it was
-	// created and replayed true, or idempotency.ErrMismatch if the draft is another.
+	// A key other than "" is an idempotency key, which is kept for
+	// idempotency.Keep. Another call with it returns the listing of the first call
+	// as it was created and replayed true, or idempotency.ErrMismatch if the
+	// drafts differ.
 	Create(ctx context.Context, d Draft, key string) (l Listing, replayed bool, err error)
-	// Get returns a listing by id, or a NotFound fault.
+	// Get returns a listing by id, or ErrNotFound.
 	Get(ctx context.Context, id int64) (Listing, error)
-	// List returns what q asks for, in q's order, q.Before too: then the last
-	// row is the one next to the cursor. No rows is an empty list, not an error.
+	// List returns the listings of q in q's order, also for q.Before: then the last
+	// listing is the one next to the cursor. No listings are no error.
 	//
-	// An index serves every order, alone or for one user or one type, from
-	// whatever cursor: rows read are rows answered. What else is filtered by is
-	// looked at row by row: the type beside a user, the price in an order by
-	// time, and the time in an order by price.
+	// An index serves each order, alone or for one user or one type, from any
+	// cursor: only rows that are returned are read. Other filters are checked row
+	// by row: the type beside a user, the price in an order by time, the time in
+	// an order by price.
 	List(ctx context.Context, q Query) ([]Listing, error)
-	// OfUsers returns what q asks for of each user, at most q.Limit listings of
-	// each, in the order of userIDs, each user once; those without listings are
-	// left out. q has no UserID and no Offset.
+	// OfUsers returns the listings of q for each user, at most q.Limit of each, in
+	// the order of userIDs and each user once. q has no UserID and no Offset.
 	OfUsers(ctx context.Context, userIDs []int64, q Query) ([]Listing, error)
-	// Feed returns listings with ids above after, of one user unless userID is
-	// 0, by rising id, at most limit. A negative after asks for no rows, only
+	// Feed returns the listings with ids above after, of one user unless userID is
+	// 0, by rising id, at most limit. A negative after returns no listings, only
 	// where the feed ends now.
 	Feed(ctx context.Context, after, userID, limit int64) (Feed, error)
-	// Changed is closed when this store, not another one on the same database,
-	// creates listings next.
+	// Changed returns a channel that is closed when this store creates listings
+	// next. Creations by other stores in the same database do not close it.
 	Changed() <-chan struct{}
-	// Ping tells whether the database answers.
+	// Ping returns an error unless the database answers.
 	Ping(ctx context.Context) error
-	// Close ends the store after the writes under way.
+	// Close waits for the calls in progress and closes the database.
 	Close() error
 }
 
-// ErrNotFound is what Get returns for an id that no listing has.
+// ErrNotFound is returned by Get for an id that no listing has.
 var ErrNotFound = apierror.New(apierror.NotFound, "id: no such listing")

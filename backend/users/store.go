@@ -7,42 +7,43 @@ import (
 	"github.com/veranda-go/veranda/internal/apierror"
 )
 
-// Query asks for a run of users, in rows: Offset is at least 0, Limit at
-// least 1.
+// Query selects a run of users. Offset is at least 0, Limit at least 1, both in
+// rows.
 type Query struct {
 	Offset, Limit int64
 }
 
-// Store keeps the users. All methods may be called at once from many
-// goroutines. After Close every method fails. A context that ends makes a
-// method return early with the context's error.
+// Store stores users. Its methods may be called concurrently. After Close they
+// return errors of kind Unavailable, when their context ends early the context's
+// error, and when the database does not answer errors of kind Unavailable.
 type Store interface {
-	// Create keeps a user and returns them with id and times. When it returns,
+	// Create creates a user and returns it with its id and times. When it returns,
 	// the user survives a crash of the machine. Ids rise in the order in which
 	// users become visible, and created_at never falls from one id to the next.
 	//
-	// key, unless "", is an idempotency key, kept with the user for idempotency.Keep.
-	// A second call with it returns the first user as created and replayed
-	// true, or idempotency.ErrMismatch if the draft is another.
+	// A key other than "" is an idempotency key, which is kept for
+	// idempotency.Keep. Another call with it returns the user of the first call as
+	// it was created and replayed true, or idempotency.ErrMismatch if the drafts
+	// differ.
 	Create(ctx context.Context, d Draft, key string) (u User, replayed bool, err error)
-	// Get returns a user by id, or a NotFound fault.
+	// Get returns a user by id, or ErrNotFound.
 	Get(ctx context.Context, id int64) (User, error)
-	// List returns what q asks for, newest first: created_at descending, then
-	// id descending. No rows is an empty list, not an error.
+	// List returns the users of q, newest first: by created_at and then id, both
+	// descending. No users are no error.
 	List(ctx context.Context, q Query) ([]User, error)
-	// Batch returns the users that there are among ids, in the order of ids,
-	// each once.
+	// Batch returns the users with the given ids, in the order of ids and each
+	// once. Unknown ids are left out.
 	Batch(ctx context.Context, ids []int64) ([]User, error)
-	// Ping tells whether the database answers.
+	// Ping returns an error unless the database answers.
 	Ping(ctx context.Context) error
-	// Close ends the store after the writes under way.
+	// Close waits for the calls in progress and closes the database.
 	Close() error
 }
 
-// ErrNotFound is what Get returns for an id that no user has.
+// ErrNotFound is returned by Get for an id that no user has.
 var ErrNotFound = apierror.New(apierror.NotFound, "id: no such user")
 
-// InOrderOf sorts what a store found by the order in which it was asked for.
+// InOrderOf sorts found by the first occurrence of their ids in ids.
 func InOrderOf(ids []int64, found []User) []User {
 	rank := make(map[int64]int, len(ids))
 	for i, id := range ids {

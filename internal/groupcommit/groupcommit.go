@@ -1,9 +1,9 @@
 // Package groupcommit lets many writers share one transaction. A commit that
-// waits for the disk costs the same for one row as for hundreds, so while one
-// is under way the next writers gather, and then go together. Nobody waits
-// for a timer: a lone writer commits at once.
+// waits for the disk costs the same for one row as for hundreds, so the writers
+// that arrive during a commit gather, and share the next one. There is no
+// timer: a lone writer commits at once.
 //
-// The stores of backend/listings and backend/users use it.
+// Package creation uses it.
 package groupcommit
 
 import (
@@ -13,159 +13,115 @@ import (
 	"github.com/veranda-go/veranda/internal/apierror"
 )
 
-// ErrClosed is what Do returns after Close.
+// ErrClosed is returned by Do after Close. Its kind is Unavailable.
 var ErrClosed = apierror.New(apierror.Unavailable, "database is closed")
 
 // maxGroup bounds the requests in one transaction, and so the longest wait.
 const maxGroup = 1024
 
-// Group runs requests of type Q, in the order of their arrival, through one
-// commit function. Make it with New.
-type Group[Q, A any] struct {
-	commit func([]Q) ([]A, error)
-	queue  chan call[Q, A]
-	closed chan struct{}
-	once   sync.Once
-	done   chan struct{}
+// Group passes requests, in the order of their arrival, to a commit function.
+// Make it with New.
+type Group[Request, Result any] struct {
+	commit func([]Request) ([]Result, error)
 
 	mu      sync.Mutex
-	changed chan struct{} // closed at the next commit; nil if nobody waits
+	queue   []*call[Request, Result]
+	closed  bool
+	running sync.WaitGroup // the goroutine that commits, while there is a queue
+	busy    bool           // whether it runs
 }
 
-type call[Q, A any] struct {
-	ctx    context.Context
-	ask    Q
-	answer chan result[A]
+type call[Request, Result any] struct {
+	ctx     context.Context
+	request Request
+	result  Result
+	err     error
+	done    chan struct{} // closed when result and err are set
 }
 
-type result[A any] struct {
-	answer A
-	err    error
+// New returns a group. commit gets 1 to 1,024 requests and returns, when they
+// are on disk, one result for each in the same order; or an error, which every
+// caller in the group gets. It is never called concurrently.
+func New[Request, Result any](commit func([]Request) ([]Result, error)) *Group[Request, Result] {
+	return &Group[Request, Result]{commit: commit}
 }
 
-// New starts a group. commit gets at least one request and returns one answer
-// for each, in their order, after they are safe on disk; or an error, which
-// every caller in the group is given. It is never called twice at once.
-func New[Q, A any](commit func([]Q) ([]A, error)) *Group[Q, A] {
-	g := &Group[Q, A]{
-		commit: commit,
-		queue:  make(chan call[Q, A], maxGroup),
-		closed: make(chan struct{}),
-		done:   make(chan struct{}),
-	}
-	go g.run()
-	return g
-}
-
-// Do hands in a request and waits for its commit. When ctx ends first, the
-// request is dropped if it was still in the queue; one that is already being
-// committed may yet take effect.
-func (g *Group[Q, A]) Do(ctx context.Context, ask Q) (A, error) {
-	var zero A
+// Do returns the result of a request after its commit. When ctx ends first, Do
+// returns the context's error: a request that is still in the queue is dropped,
+// one that is being committed may yet take effect.
+func (g *Group[Request, Result]) Do(ctx context.Context, request Request) (result Result, err error) {
 	if err := ctx.Err(); err != nil {
-		return zero, err
+		return result, err
 	}
-	select { // of two ready cases the next select may take either; closed wins
-	case <-g.closed:
-		return zero, ErrClosed
-	default:
-	}
-	c := call[Q, A]{ctx, ask, make(chan result[A], 1)}
-	select {
-	case g.queue <- c:
-	case <-ctx.Done():
-		return zero, ctx.Err()
-	case <-g.closed:
-		return zero, ErrClosed
+	c := &call[Request, Result]{ctx: ctx, request: request, done: make(chan struct{})}
+	if err := g.enqueue(c); err != nil {
+		return result, err
 	}
 	select {
-	case r := <-c.answer:
-		return r.answer, r.err
+	case <-c.done:
+		return c.result, c.err
 	case <-ctx.Done():
-		return zero, ctx.Err()
-	case <-g.done:
-		select { // the last commit may have answered just before done
-		case r := <-c.answer:
-			return r.answer, r.err
-		default:
-			return zero, ErrClosed
-		}
+		return result, ctx.Err()
 	}
 }
 
-// Close waits for the commit under way, if any, and refuses all later ones.
-func (g *Group[Q, A]) Close() {
-	g.once.Do(func() { close(g.closed) })
-	<-g.done
-}
-
-// Changed is closed at the next commit that succeeds, before its callers have
-// their answers.
-func (g *Group[Q, A]) Changed() <-chan struct{} {
+func (g *Group[Request, Result]) enqueue(c *call[Request, Result]) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.changed == nil {
-		g.changed = make(chan struct{})
+	if g.closed {
+		return ErrClosed
 	}
-	return g.changed
+	g.queue = append(g.queue, c)
+	if !g.busy {
+		g.busy = true
+		g.running.Go(g.run)
+	}
+	return nil
 }
 
-func (g *Group[Q, A]) tellChanged() {
+// Close refuses new requests and waits until those in the queue are committed.
+func (g *Group[Request, Result]) Close() {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	g.running.Wait()
+}
+
+// run commits until the queue is empty.
+func (g *Group[Request, Result]) run() {
+	for calls := g.next(); calls != nil; calls = g.next() {
+		var (
+			live     []*call[Request, Result]
+			requests []Request
+		)
+		for _, c := range calls {
+			if c.ctx.Err() == nil {
+				live, requests = append(live, c), append(requests, c.request)
+			}
+		}
+		if len(live) == 0 {
+			continue
+		}
+		results, err := g.commit(requests)
+		for i, c := range live {
+			if c.err = err; err == nil {
+				c.result = results[i]
+			}
+			close(c.done)
+		}
+	}
+}
+
+// next takes the oldest calls from the queue; nil ends the goroutine.
+func (g *Group[Request, Result]) next() []*call[Request, Result] {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.changed != nil {
-		close(g.changed)
-		g.changed = nil
+	if len(g.queue) == 0 {
+		g.busy, g.queue = false, nil
+		return nil
 	}
-}
-
-func (g *Group[Q, A]) run() {
-	defer close(g.done)
-	for {
-		select {
-		case <-g.closed:
-			return
-		case first := <-g.queue:
-			g.serve(g.gather(first))
-		}
-	}
-}
-
-// gather takes all that wait in the queue, except those whose callers left.
-func (g *Group[Q, A]) gather(first call[Q, A]) []call[Q, A] {
-	calls := make([]call[Q, A], 0, 1+len(g.queue))
-	for c := first; ; {
-		if c.ctx.Err() == nil {
-			calls = append(calls, c)
-		}
-		if len(calls) == maxGroup {
-			return calls
-		}
-		select {
-		case c = <-g.queue:
-		default:
-			return calls
-		}
-	}
-}
-
-func (g *Group[Q, A]) serve(calls []call[Q, A]) {
-	if len(calls) == 0 {
-		return
-	}
-	asks := make([]Q, len(calls))
-	for i, c := range calls {
-		asks[i] = c.ask
-	}
-	answers, err := g.commit(asks)
-	if err == nil {
-		g.tellChanged()
-	}
-	for i, c := range calls {
-		if err != nil {
-			c.answer <- result[A]{err: err}
-		} else {
-			c.answer <- result[A]{answer: answers[i]}
-		}
-	}
+	n := min(len(g.queue), maxGroup)
+	calls := g.queue[:n:n]
+	g.queue = g.queue[n:]
+	return calls
 }

@@ -11,50 +11,55 @@ import (
 	"github.com/veranda-go/veranda/internal/apierror"
 )
 
-// gate is a commit function that reports each group and waits for leave.
+// gate is a commit function that reports each group and waits for permission.
 type gate struct {
-	groups chan []int
-	leave  chan error
+	groups     chan []int
+	permission chan error
 }
 
 func newGate() gate { return gate{make(chan []int), make(chan error)} }
 
-// commit answers each request with its double.
-func (g gate) commit(asks []int) ([]int, error) {
-	g.groups <- slices.Clone(asks)
-	if err := <-g.leave; err != nil {
+// commit returns the double of each request.
+func (g gate) commit(requests []int) ([]int, error) {
+	g.groups <- slices.Clone(requests)
+	if err := <-g.permission; err != nil {
 		return nil, err
 	}
-	answers := make([]int, len(asks))
-	for i, a := range asks {
-		answers[i] = 2 * a
+	results := make([]int, len(requests))
+	for i, n := range requests {
+		results[i] = 2 * n
 	}
-	return answers, nil
+	return results, nil
 }
 
-// asking is requests under way, in the order in which they were handed in.
-type asking struct {
+// calls are calls of Do in the order in which they were started.
+type calls struct {
 	t       *testing.T
 	group   *Group[int, int]
-	answers []chan result[int]
+	returns []chan returned
 }
 
-// ask hands in a request and returns when it waits for its answer.
-func (a *asking) ask(ctx context.Context, n int) {
-	answer := make(chan result[int], 1)
-	a.answers = append(a.answers, answer)
+type returned struct {
+	result int
+	err    error
+}
+
+// start calls Do and returns when the call waits.
+func (c *calls) start(ctx context.Context, n int) {
+	returns := make(chan returned, 1)
+	c.returns = append(c.returns, returns)
 	go func() {
-		got, err := a.group.Do(ctx, n)
-		answer <- result[int]{got, err}
+		result, err := c.group.Do(ctx, n)
+		returns <- returned{result, err}
 	}()
 	synctest.Wait()
 }
 
-// want checks the answer to the i-th request.
-func (a *asking) want(i, answer int, err error) {
-	a.t.Helper()
-	if got := <-a.answers[i]; got.answer != answer || !errors.Is(got.err, err) {
-		a.t.Errorf("request %d: got %d, %v, want %d, %v", i, got.answer, got.err, answer, err)
+// want checks what the i-th call returns.
+func (c *calls) want(i, result int, err error) {
+	c.t.Helper()
+	if got := <-c.returns[i]; got.result != result || !errors.Is(got.err, err) {
+		c.t.Errorf("call %d: got %d, %v, want %d, %v", i, got.result, got.err, result, err)
 	}
 }
 
@@ -68,190 +73,154 @@ func wantGroup(t *testing.T, got []int, want ...int) {
 func TestGrouping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := newGate()
-		a := &asking{t: t, group: New(gate.commit)}
-		defer a.group.Close()
+		c := &calls{t: t, group: New(gate.commit)}
+		defer c.group.Close()
 
-		// A lone writer goes at once; who comes meanwhile goes together, next.
-		a.ask(t.Context(), 1)
+		// A lone writer commits at once; those that arrive meanwhile share the next
+		// commit.
+		c.start(t.Context(), 1)
 		wantGroup(t, <-gate.groups, 1)
 		for n := 2; n <= 5; n++ {
-			a.ask(t.Context(), n)
+			c.start(t.Context(), n)
 		}
-		gate.leave <- nil
-		a.want(0, 2, nil)
+		gate.permission <- nil
+		c.want(0, 2, nil)
 		wantGroup(t, <-gate.groups, 2, 3, 4, 5)
 
-		a.ask(t.Context(), 6)
-		gate.leave <- nil
+		c.start(t.Context(), 6)
+		gate.permission <- nil
 		for i := 1; i <= 4; i++ {
-			a.want(i, 2*(i+1), nil)
+			c.want(i, 2*(i+1), nil)
 		}
 		wantGroup(t, <-gate.groups, 6)
-		gate.leave <- nil
-		a.want(5, 12, nil)
+		gate.permission <- nil
+		c.want(5, 12, nil)
 	})
 }
 
 func TestErrorGoesToAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := newGate()
-		a := &asking{t: t, group: New(gate.commit)}
-		defer a.group.Close()
+		c := &calls{t: t, group: New(gate.commit)}
+		defer c.group.Close()
 		full := errors.New("disk full")
 
-		a.ask(t.Context(), 1)
+		c.start(t.Context(), 1)
 		<-gate.groups
-		a.ask(t.Context(), 2)
-		a.ask(t.Context(), 3)
-		gate.leave <- nil
-		a.want(0, 2, nil)
+		c.start(t.Context(), 2)
+		c.start(t.Context(), 3)
+		gate.permission <- nil
+		c.want(0, 2, nil)
 		<-gate.groups
-		gate.leave <- full
-		a.want(1, 0, full)
-		a.want(2, 0, full)
+		gate.permission <- full
+		c.want(1, 0, full)
+		c.want(2, 0, full)
 
 		// The group goes on.
-		a.ask(t.Context(), 4)
+		c.start(t.Context(), 4)
 		<-gate.groups
-		gate.leave <- nil
-		a.want(3, 8, nil)
+		gate.permission <- nil
+		c.want(3, 8, nil)
 	})
 }
 
-func TestCancelled(t *testing.T) {
+func TestCanceled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := newGate()
-		a := &asking{t: t, group: New(gate.commit)}
-		defer a.group.Close()
+		c := &calls{t: t, group: New(gate.commit)}
+		defer c.group.Close()
 		ctx, cancel := context.WithCancel(t.Context())
 
-		a.ask(t.Context(), 1)
+		c.start(t.Context(), 1)
 		<-gate.groups
-		a.ask(t.Context(), 2)
-		a.ask(ctx, 3)
-		a.ask(t.Context(), 4)
+		c.start(t.Context(), 2)
+		c.start(ctx, 3)
+		c.start(t.Context(), 4)
 		cancel()
-		a.want(2, 0, context.Canceled) // though the commit before it still runs
-		a.ask(ctx, 5)                  // is refused without a place in the queue
-		a.want(4, 0, context.Canceled)
-		gate.leave <- nil
+		c.want(2, 0, context.Canceled) // though the commit before it still runs
+		c.start(ctx, 5)                // never enters the queue
+		c.want(4, 0, context.Canceled)
+		gate.permission <- nil
 		wantGroup(t, <-gate.groups, 2, 4)
-		gate.leave <- nil
-		a.want(0, 2, nil)
-		a.want(1, 4, nil)
-		a.want(3, 8, nil)
+		gate.permission <- nil
+		c.want(0, 2, nil)
+		c.want(1, 4, nil)
+		c.want(3, 8, nil)
 
-		// A group whose callers have all left is not committed at all.
+		// A group without a waiting caller is not committed at all.
 		ctx, cancel = context.WithCancel(t.Context())
-		a.ask(t.Context(), 6)
+		c.start(t.Context(), 6)
 		<-gate.groups
-		a.ask(ctx, 7)
+		c.start(ctx, 7)
 		cancel()
-		a.want(6, 0, context.Canceled)
-		gate.leave <- nil
-		a.want(5, 12, nil)
-		a.ask(t.Context(), 8)
+		c.want(6, 0, context.Canceled)
+		gate.permission <- nil
+		c.want(5, 12, nil)
+		c.start(t.Context(), 8)
 		wantGroup(t, <-gate.groups, 8)
-		gate.leave <- nil
-		a.want(7, 16, nil)
+		gate.permission <- nil
+		c.want(7, 16, nil)
 	})
 }
 
 func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := newGate()
-		a := &asking{t: t, group: New(gate.commit)}
-		a.ask(t.Context(), 1)
+		c := &calls{t: t, group: New(gate.commit)}
+		c.start(t.Context(), 1)
 		<-gate.groups
-		a.ask(t.Context(), 2)
+		c.start(t.Context(), 2)
 
 		closed := make(chan struct{})
 		go func() {
-			a.group.Close()
+			c.group.Close()
 			close(closed)
 		}()
-		synctest.Wait()
-		select {
-		case <-closed:
-			t.Error("Close did not wait for the commit under way")
-		default:
+		wantOpen := func(what string) {
+			t.Helper()
+			synctest.Wait()
+			select {
+			case <-closed:
+				t.Errorf("Close did not wait for %s", what)
+			default:
+			}
 		}
-		a.ask(t.Context(), 3)
-		a.want(2, 0, ErrClosed)
+		wantOpen("the commit in progress")
+		c.start(t.Context(), 3)
+		c.want(2, 0, ErrClosed)
 
-		// The request in the queue is either committed or refused, and told so.
-		gate.leave <- nil
-		a.want(0, 2, nil)
-		synctest.Wait()
-		select {
-		case <-gate.groups:
-			gate.leave <- nil
-			a.want(1, 4, nil)
-		default:
-			a.want(1, 0, ErrClosed)
-		}
+		// The request in the queue was accepted before Close.
+		gate.permission <- nil
+		c.want(0, 2, nil)
+		wantGroup(t, <-gate.groups, 2)
+		wantOpen("the commit of the queue")
+		gate.permission <- nil
+		c.want(1, 4, nil)
 		<-closed
-		a.group.Close()
-		if _, err := a.group.Do(t.Context(), 4); !errors.Is(err, ErrClosed) {
+		c.group.Close()
+		if _, err := c.group.Do(t.Context(), 4); !errors.Is(err, ErrClosed) {
 			t.Errorf("after Close: %v, want %v", err, ErrClosed)
 		}
 		if kind := apierror.KindOf(ErrClosed); kind != apierror.Unavailable {
 			t.Errorf("ErrClosed is of kind %d, want unavailable", kind)
 		}
+		New(gate.commit).Close() // one that never committed
 	})
 }
 
-// TestChanged waits for commits: one that fails has changed nothing, and who
-// waits is told before the callers are.
-func TestChanged(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		gate := newGate()
-		a := &asking{t: t, group: New(gate.commit)}
-		defer a.group.Close()
-		first := a.group.Changed()
-		told := func() bool {
-			select {
-			case <-first:
-				return true
-			default:
-				return false
-			}
-		}
-		a.ask(t.Context(), 1)
-		<-gate.groups
-		gate.leave <- errors.New("disk full")
-		<-a.answers[0]
-		if told() {
-			t.Error("told of a commit that failed")
-		}
-		a.ask(t.Context(), 2)
-		<-gate.groups
-		gate.leave <- nil
-		a.want(1, 4, nil)
-		if !told() {
-			t.Error("not told of a commit whose caller has the answer")
-		}
-		select {
-		case <-a.group.Changed():
-			t.Error("told of a commit that was before the question")
-		default:
-		}
-	})
-}
-
-// TestLimit fills the queue: no group passes the limit, and nobody is lost.
+// TestLimit fills the queue: no group passes the limit, and no request is lost.
 func TestLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const extra = 10
 		gate := newGate()
-		a := &asking{t: t, group: New(gate.commit)}
-		defer a.group.Close()
-		a.ask(t.Context(), 0)
+		c := &calls{t: t, group: New(gate.commit)}
+		defer c.group.Close()
+		c.start(t.Context(), 0)
 		<-gate.groups
 		for n := 1; n <= maxGroup+extra; n++ {
-			a.ask(t.Context(), n)
+			c.start(t.Context(), n)
 		}
-		gate.leave <- nil
+		gate.permission <- nil
 		total := 0
 		for total < maxGroup+extra {
 			group := <-gate.groups
@@ -259,29 +228,29 @@ func TestLimit(t *testing.T) {
 				t.Errorf("%d requests in one group, want at most %d", len(group), maxGroup)
 			}
 			total += len(group)
-			gate.leave <- nil
+			gate.permission <- nil
 		}
 		for n := range maxGroup + extra + 1 {
-			a.want(n, 2*n, nil)
+			c.want(n, 2*n, nil)
 		}
 	})
 }
 
-// TestRace is for the race detector: writers come, leave and find the group
-// closed, all at once. Who got an answer was committed, and once.
+// TestRace is for the race detector: writers arrive, leave and find the group
+// closed at the same time. A request with a result was committed, and once.
 func TestRace(t *testing.T) {
 	t.Parallel()
-	committed := map[int]int{} // only commit touches it, never twice at once
-	g := New(func(asks []int) ([]int, error) {
-		for _, a := range asks {
-			committed[a]++
+	committed := map[int]int{} // only commit writes it, never concurrently
+	g := New(func(requests []int) ([]int, error) {
+		for _, n := range requests {
+			committed[n]++
 		}
-		return asks, nil
+		return requests, nil
 	})
 	var (
-		mu       sync.Mutex
-		answered []int
-		writing  sync.WaitGroup
+		mu        sync.Mutex
+		succeeded []int
+		writing   sync.WaitGroup
 	)
 	half := make(chan struct{}, 1)
 	for w := range 16 {
@@ -297,10 +266,10 @@ func TestRace(t *testing.T) {
 				switch {
 				case err == nil && got == n:
 					mu.Lock()
-					answered = append(answered, n)
+					succeeded = append(succeeded, n)
 					mu.Unlock()
 				case err == nil:
-					t.Errorf("asked %d, got the answer to %d", n, got)
+					t.Errorf("request %d got the result of %d", n, got)
 				case errors.Is(err, ErrClosed):
 					return
 				case !errors.Is(err, context.Canceled):
@@ -318,9 +287,9 @@ func TestRace(t *testing.T) {
 	<-half
 	g.Close()
 	writing.Wait()
-	for _, n := range answered {
+	for _, n := range succeeded {
 		if committed[n] != 1 {
-			t.Errorf("request %d was answered, and committed %d times", n, committed[n])
+			t.Errorf("request %d succeeded, and was committed %d times", n, committed[n])
 		}
 	}
 }

@@ -1,7 +1,8 @@
-// Package pgdb opens a PostgreSQL database the way a service needs it: a pool
-// and an up-to-date schema. The postgres stores of backend/listings and
-// backend/users stand on it. It uses only what CockroachDB, YugabyteDB and
-// Citus have as well: no advisory locks, no LISTEN, no extensions.
+// Package pgdb opens a PostgreSQL database the way a service needs it: a
+// connection pool and an up-to-date schema. The PostgreSQL stores of
+// backend/listings and backend/users use it; package sqlitedb does the same for
+// SQLite. It uses only features that CockroachDB, YugabyteDB and Citus share: no
+// advisory locks, no LISTEN, no extensions.
 package pgdb
 
 import (
@@ -22,13 +23,13 @@ import (
 	"github.com/veranda-go/veranda/internal/migrate"
 )
 
-// ErrClosed is what every method of a store returns after Close.
+// ErrClosed is returned by every query after Close. Its kind is Unavailable.
 var ErrClosed = apierror.New(apierror.Unavailable, "database is closed")
 
-// Open connects to the database at url and brings the schema of service up to
-// date. A database that does not answer yet is tried until ctx ends. It is
-// safe when several processes do so at once.
-func Open(ctx context.Context, url, service string, migrations fs.FS) (*DB, error) {
+// Open connects to the database at url and applies the migrations of a service
+// that the database lacks. It retries until ctx ends if the database does not
+// accept connections yet. Several processes may do so at the same time.
+func Open(ctx context.Context, url, service string, migrations fs.FS) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, errors.New("cannot read the database URL") // the cause may quote the password
@@ -47,28 +48,23 @@ func Open(ctx context.Context, url, service string, migrations fs.FS) (*DB, erro
 	for {
 		err := upgrade(ctx, pool, service, all)
 		if err == nil {
-			mode := config.ConnConfig.DefaultQueryExecMode
-			return &DB{pool, mode == pgx.QueryExecModeCacheStatement}, nil
+			return pool, nil
 		}
-		if !worthAnotherTry(err) || !sleep(ctx, 200*time.Millisecond) {
-			pool.Close()
-			return nil, fmt.Errorf("cannot prepare the database: %w", err)
+		if temporary(err) {
+			select {
+			case <-time.After(200 * time.Millisecond):
+				continue
+			case <-ctx.Done():
+			}
 		}
+		pool.Close()
+		return nil, fmt.Errorf("cannot prepare the database: %w", err)
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
-}
-
-// worthAnotherTry tells a database that is not up yet, or another process
-// that creates the same table, from a mistake.
-func worthAnotherTry(err error) bool {
+// temporary reports whether the database is not up yet, or another process is
+// creating the same table.
+func temporary(err error) bool {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
 		var connect *pgconn.ConnectError
@@ -83,8 +79,8 @@ func worthAnotherTry(err error) bool {
 	return false
 }
 
-// upgrade applies what is missing, one transaction for each file. The row of
-// version 0 is the lock: who holds it is the only one to migrate.
+// upgrade applies the pending migrations, one transaction for each. The row of
+// version 0 is the lock: only its holder migrates.
 func upgrade(ctx context.Context, pool *pgxpool.Pool, service string, all []string) error {
 	table := service + "_migrations"
 	if _, err := pool.Exec(ctx, "CREATE TABLE IF NOT EXISTS "+table+" (version BIGINT PRIMARY KEY)"); err != nil {
@@ -123,6 +119,25 @@ func upgrade(ctx context.Context, pool *pgxpool.Pool, service string, all []stri
 	}
 }
 
+// Query returns the rows of a statement. fields returns pointers to the fields
+// of a row in the order of the columns. Each text stays prepared, so there must
+// be few.
+func Query[Row any](ctx context.Context, db *pgxpool.Pool, text string, args []any, fields func(*Row) []any) ([]Row, error) {
+	rows, _ := db.Query(ctx, text, args...) // Collect returns the error
+	found, err := Collect(rows, fields)
+	return found, Explain(ctx, err)
+}
+
+// Collect returns the remaining rows and closes rows. See [Query] for fields.
+func Collect[Row any](rows pgx.Rows, fields func(*Row) []any) (found []Row, err error) {
+	var row Row
+	_, err = pgx.ForEachRow(rows, fields(&row), func() error {
+		found = append(found, row)
+		return nil
+	})
+	return found, err
+}
+
 // Explain turns the driver's errors, by code, into ours.
 func Explain(ctx context.Context, err error) error {
 	if err == nil {
@@ -149,28 +164,4 @@ func Explain(ctx context.Context, err error) error {
 		return ErrClosed
 	}
 	return err
-}
-
-// createTimeout bounds one transaction of many creations, in which no single
-// caller's context can have a say.
-const createTimeout = 15 * time.Second
-
-// Create runs insert in a transaction that holds the only row of table
-// service_last, from which it takes the ids of n rows and their time: the
-// first id of an unbroken run, and created, which never falls.
-func Create(db *DB, service string, n int, now time.Time,
-	insert func(ctx context.Context, tx pgx.Tx, firstID, created int64) error,
-) error {
-	ctx, cancel := context.WithTimeout(context.Background(), createTimeout)
-	defer cancel()
-	err := pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-		var last, created int64
-		err := tx.QueryRow(ctx, "UPDATE "+service+"_last SET id = id + $1, created_at = greatest(created_at, $2) WHERE one = 1 RETURNING id, created_at",
-			n, now.UnixMicro()).Scan(&last, &created)
-		if err != nil {
-			return err
-		}
-		return insert(ctx, tx, last-int64(n)+1, created)
-	})
-	return Explain(ctx, err)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/creation"
 	"github.com/veranda-go/veranda/internal/testenv"
 )
 
@@ -33,7 +34,7 @@ const createThings = `CREATE TABLE things (n BIGINT); -- two statements in one f
 	CREATE TABLE things_last (one BIGINT PRIMARY KEY, id BIGINT NOT NULL, created_at BIGINT NOT NULL);
 	INSERT INTO things_last VALUES (1, 0, 0);`
 
-func open(t *testing.T, server string, texts ...string) *DB {
+func open(t *testing.T, server string, texts ...string) *pgxpool.Pool {
 	t.Helper()
 	pool, err := Open(t.Context(), server, "things", schema(texts...))
 	if err != nil {
@@ -43,8 +44,8 @@ func open(t *testing.T, server string, texts ...string) *DB {
 	return pool
 }
 
-// number runs a query whose answer is one number.
-func number(t *testing.T, pool *DB, query string) (n int64) {
+// number returns the result of a query for one number.
+func number(t *testing.T, pool *pgxpool.Pool, query string) (n int64) {
 	t.Helper()
 	if err := pool.QueryRow(t.Context(), query).Scan(&n); err != nil {
 		t.Fatalf("%s: %v", query, err)
@@ -62,7 +63,7 @@ func TestUpgrade(t *testing.T) {
 	}{
 		{[]string{createThings}, 0},
 		{[]string{createThings, second, third}, 3},
-		{[]string{createThings, second, third}, 3}, // each once
+		{[]string{createThings, second, third}, 3}, // each is applied once
 	} {
 		pool := open(t, server, step.texts...)
 		if got := number(t, pool, "SELECT count(*) FROM things"); got != step.rows {
@@ -73,7 +74,7 @@ func TestUpgrade(t *testing.T) {
 		pool.Close()
 		t.Error("an older program opened a newer schema")
 	}
-	// One that fails leaves nothing of itself.
+	// A migration that fails leaves no trace.
 	if pool, err := Open(t.Context(), server, "things", schema(createThings, second, third, "DELETE FROM things; no SQL;")); err == nil {
 		pool.Close()
 		t.Error("a broken migration was not noticed")
@@ -90,7 +91,7 @@ func TestUpgrade(t *testing.T) {
 	other.Close()
 }
 
-// TestDurable asks the connections that write what they do at a commit.
+// TestDurable checks the setting of the connections for commits.
 func TestDurable(t *testing.T) {
 	t.Parallel()
 	pool := open(t, testenv.Postgres(t), createThings)
@@ -110,7 +111,7 @@ func TestOpenFails(t *testing.T) {
 		"postgres://veranda:hunter2@127.0.0.1/veranda?sslmode=maybe",
 		"postgres://veranda:hunter2@[::1/veranda",
 		"password = hunter2 host=127.0.0.1 port=x",
-		"postgres://veranda:hunter2@127.0.0.1:1/veranda?sslmode=disable", // nobody there
+		"postgres://veranda:hunter2@127.0.0.1:1/veranda?sslmode=disable", // no server there
 	} {
 		pool, err := Open(ctx, server, "things", schema(createThings))
 		if err == nil {
@@ -122,7 +123,7 @@ func TestOpenFails(t *testing.T) {
 	}
 }
 
-// TestOpenWaits starts a service before its database lets anybody in.
+// TestOpenWaits starts a service before its database accepts connections.
 func TestOpenWaits(t *testing.T) {
 	t.Parallel()
 	server, err := url.Parse(testenv.Postgres(t))
@@ -141,7 +142,8 @@ func TestOpenWaits(t *testing.T) {
 			t.Errorf("%s: %v", statement, err)
 		}
 	}
-	// No limit holds for a superuser, as the tests' own user may be one.
+	// A user of its own: the limit does not hold for a superuser, which the tests'
+	// user may be.
 	name := strings.TrimPrefix(server.Path, "/")
 	execute("CREATE ROLE " + name + " LOGIN PASSWORD 'x'; GRANT ALL ON SCHEMA public TO " + name)
 	defer execute("DROP OWNED BY " + name + " CASCADE; DROP ROLE " + name)
@@ -164,16 +166,27 @@ func TestOpenWaits(t *testing.T) {
 	}
 	execute("ALTER DATABASE " + name + " CONNECTION LIMIT -1")
 	if err := <-opened; err != nil {
-		t.Errorf("open, when the database was there: %v", err)
+		t.Errorf("open, once the database accepts connections: %v", err)
 	}
 }
 
-// TestCreate numbers rows from several pools at once: no gap, no id twice, and
-// a transaction that fails takes nothing.
-func TestCreate(t *testing.T) {
+type thing int64
+
+func insert(ctx context.Context, tx pgx.Tx, things []thing) error {
+	for _, n := range things {
+		if _, err := tx.Exec(ctx, "INSERT INTO things VALUES ($1)", int64(n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestInsert reserves ids from several pools at once: no gap, no id twice, and
+// a transaction that fails takes no ids.
+func TestInsert(t *testing.T) {
 	t.Parallel()
 	server := testenv.Postgres(t)
-	pools := []*DB{open(t, server, createThings), open(t, server, createThings)}
+	pools := []*pgxpool.Pool{open(t, server, createThings), open(t, server, createThings)}
 	broken := errors.New("broken")
 	var (
 		mu      sync.Mutex
@@ -184,20 +197,24 @@ func TestCreate(t *testing.T) {
 		writing.Go(func() {
 			for i := range 10 {
 				fails := i%3 == 1
-				err := Create(pools[w%2], "things", 3, time.Now(), func(ctx context.Context, tx pgx.Tx, first, _ int64) error {
-					if _, err := tx.Exec(ctx, "INSERT INTO things SELECT * FROM generate_series($1::BIGINT, $1 + 2)", first); err != nil {
+				insertThings := Insert(pools[w%2], "things", func(ctx context.Context, tx pgx.Tx, things []thing) error {
+					if err := insert(ctx, tx, things); err != nil || !fails {
 						return err
 					}
-					if fails {
-						return broken
-					}
-					mu.Lock()
-					ids = append(ids, first, first+1, first+2)
-					mu.Unlock()
-					return nil
+					return broken
+				})
+				var reserved []int64
+				err := insertThings(3, nil, 1, func(first, _ int64, _ map[string]creation.Key) ([]thing, []creation.Key) {
+					reserved = []int64{first, first + 1, first + 2}
+					return []thing{thing(first), thing(first + 1), thing(first + 2)}, nil
 				})
 				if fails != errors.Is(err, broken) || err != nil && !fails {
-					t.Errorf("create: %v", err)
+					t.Errorf("insert: %v", err)
+				}
+				if err == nil {
+					mu.Lock()
+					ids = append(ids, reserved...)
+					mu.Unlock()
 				}
 			}
 		})
@@ -206,7 +223,7 @@ func TestCreate(t *testing.T) {
 	slices.Sort(ids)
 	for i, id := range ids {
 		if id != int64(i+1) {
-			t.Fatalf("the ids given out are %v, want 1 to %d", ids, len(ids))
+			t.Fatalf("the reserved ids are %v, want 1 to %d", ids, len(ids))
 		}
 	}
 	if got := number(t, pools[0], "SELECT count(DISTINCT n) FROM things"); got != int64(len(ids)) {
@@ -214,9 +231,16 @@ func TestCreate(t *testing.T) {
 	}
 }
 
-// TestRead runs in all modes of pgx that a URL may ask for: numbers come in
-// either of PostgreSQL's formats.
-func TestRead(t *testing.T) {
+type named struct {
+	n    int64
+	name string
+}
+
+func namedFields(r *named) []any { return []any{&r.n, &r.name} }
+
+// TestQuery uses each mode of pgx that a URL can set: numbers come in either of
+// PostgreSQL's formats.
+func TestQuery(t *testing.T) {
 	t.Parallel()
 	server := testenv.Postgres(t)
 	for _, mode := range []string{"", "cache_describe", "describe_exec", "exec", "simple_protocol"} {
@@ -224,75 +248,80 @@ func TestRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		asked := address.Query()
-		asked.Set("pool_max_conns", "1")
+		settings := address.Query()
+		settings.Set("pool_max_conns", "1")
 		if mode != "" {
-			asked.Set("default_query_exec_mode", mode)
+			settings.Set("default_query_exec_mode", mode)
 		}
-		address.RawQuery = asked.Encode()
-		db := open(t, address.String(), createThings)
-		read := func(ctx context.Context, query string, args ...any) (got []string, err error) {
-			err = db.Read(ctx, query, args, func(row *Row) { got = append(got, fmt.Sprint(row.Int(0), " ", string(row.Bytes(1)))) })
-			return got, err
-		}
+		address.RawQuery = settings.Encode()
+		pool := open(t, address.String(), createThings)
 		for _, test := range []struct {
 			query string
 			args  []any
 			want  string
 		}{
 			{"SELECT 1::BIGINT, 'one' WHERE false", nil, "[]"},
-			{"SELECT n, 'name' FROM (VALUES (-1::BIGINT), (9223372036854775807)) AS v (n)", nil, "[-1 name 9223372036854775807 name]"},
-			{"SELECT $1::BIGINT, $2::TEXT LIMIT $3", []any{int64(-7), "é'", int64(1)}, "[-7 é']"},
-			{"SELECT $1::BIGINT, ''", []any{int64(math.MinInt64)}, "[-9223372036854775808 ]"},
-			{"SELECT n, 'any' FROM (VALUES (1::BIGINT), (2)) AS v (n) WHERE n = ANY($1)", []any{[]int64{2, 3}}, "[2 any]"},
-			{"SELECT $1::INTEGER::BIGINT, 'four bytes'", []any{int64(5)}, "[5 four bytes]"},
+			{"SELECT n, 'name' FROM (VALUES (-1::BIGINT), (9223372036854775807)) AS v (n)", nil, "[{-1 name} {9223372036854775807 name}]"},
+			{"SELECT $1::BIGINT, $2::TEXT LIMIT $3", []any{int64(-7), "é'", int64(1)}, "[{-7 é'}]"},
+			{"SELECT $1::BIGINT, ''", []any{int64(math.MinInt64)}, "[{-9223372036854775808 }]"},
+			{"SELECT n, 'any' FROM (VALUES (1::BIGINT), (2)) AS v (n) WHERE n = ANY($1)", []any{[]int64{2, 3}}, "[{2 any}]"},
+			{"SELECT $1::INTEGER::BIGINT, 'four bytes'", []any{int64(5)}, "[{5 four bytes}]"},
 		} {
-			if got, err := read(t.Context(), test.query, test.args...); err != nil || fmt.Sprint(got) != test.want {
+			if got, err := Query(t.Context(), pool, test.query, test.args, namedFields); err != nil || fmt.Sprint(got) != test.want {
 				t.Errorf("%q: %s: %v, %v, want %s", mode, test.query, got, err, test.want)
 			}
 		}
-		cancelled, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		_, err = read(cancelled, "SELECT 1::BIGINT, pg_sleep(60)::TEXT")
+		canceled, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		_, err = Query(canceled, pool, "SELECT 1::BIGINT, pg_sleep(60)::TEXT", nil, namedFields)
 		cancel()
 		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%q: a query that is cancelled: %v", mode, err)
+			t.Errorf("%q: a query that is canceled: %v", mode, err)
 		}
 		for _, query := range []string{
 			"SELECT NULL::BIGINT, 'null'",
 			"SELECT 'x', 'text'",
 			"SELECT 10 / n, 'then an error' FROM (VALUES (1::BIGINT), (0)) AS v (n)",
-			"SELECT 1::BIGINT, 'one', $1::BIGINT", // no arg
+			"SELECT 1::BIGINT, 'one', $1::BIGINT", // no argument
 			"no SQL",
 		} {
-			if got, err := read(t.Context(), query); err == nil {
+			if got, err := Query(t.Context(), pool, query, nil, namedFields); err == nil {
 				t.Errorf("%q: %s: no error but %v", mode, query, got)
 			}
-			// The connection, which is the only one, is fit for the next.
-			if got, err := read(t.Context(), "SELECT 1::BIGINT, 'one'"); err != nil || len(got) != 1 {
+			// The connection, the only one, is usable for the next query.
+			if got, err := Query(t.Context(), pool, "SELECT 1::BIGINT, 'one'", nil, namedFields); err != nil || len(got) != 1 {
 				t.Errorf("%q: after %s: %v, %v", mode, query, got, err)
 			}
 		}
 	}
 }
 
-// TestReadAfterChange has a statement prepared before its table changes.
-func TestReadAfterChange(t *testing.T) {
+// TestQueryAfterChange has a statement prepared before its table changes.
+func TestQueryAfterChange(t *testing.T) {
 	t.Parallel()
-	db := open(t, testenv.Postgres(t)+"&pool_max_conns=1", createThings+"INSERT INTO things VALUES (7);")
-	read := func() (n int64, err error) {
-		err = db.Read(t.Context(), "SELECT * FROM things", nil, func(row *Row) { n = row.Int(0) })
-		return n, err
+	pool := open(t, testenv.Postgres(t)+"&pool_max_conns=1", createThings+"INSERT INTO things VALUES (7);")
+	query := func(columns string) (int64, error) {
+		found, err := Query(t.Context(), pool, "SELECT * FROM things", nil, func(r *[2]int64) []any {
+			return []any{&r[0], &r[1]}[:len(columns)]
+		})
+		if err != nil || len(found) != 1 {
+			return 0, err
+		}
+		return found[0][0], nil
 	}
+	columns := "n"
 	for _, change := range []string{
 		"SELECT",
-		"ALTER TABLE things ADD COLUMN more BIGINT",
+		"ALTER TABLE things ADD COLUMN more BIGINT NOT NULL DEFAULT 0",
 		"DEALLOCATE ALL",
 	} {
-		if _, err := db.Exec(t.Context(), change, pgx.QueryExecModeSimpleProtocol); err != nil {
+		if _, err := pool.Exec(t.Context(), change, pgx.QueryExecModeSimpleProtocol); err != nil {
 			t.Fatal(err)
 		}
-		_, _ = read() // this one may fail
-		if n, err := read(); err != nil || n != 7 {
+		if change != "SELECT" {
+			columns = "nm"
+		}
+		_, _ = query(columns) // this one may fail
+		if n, err := query(columns); err != nil || n != 7 {
 			t.Errorf("after %s: %d, %v", change, n, err)
 		}
 	}
@@ -311,10 +340,10 @@ func TestExplain(t *testing.T) {
 		t.Errorf("no error became %v", err)
 	}
 	for text, want := range map[string]apierror.Kind{
-		"SELECT nothing FROM nowhere": apierror.Internal, // a mistake of ours
+		"SELECT nothing FROM nowhere": apierror.Internal, // a bug
 		"SELECT 1/0":                  apierror.Internal,
 		"SELECT pg_terminate_backend(pg_backend_pid())":               apierror.Unavailable,
-		"SET statement_timeout = 1; SELECT pg_sleep(60)":              apierror.Unavailable, // cancelled by the operator
+		"SET statement_timeout = 1; SELECT pg_sleep(60)":              apierror.Unavailable, // canceled by the operator
 		"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END $$": apierror.Unavailable,
 		"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '53100'; END $$": apierror.Unavailable, // disk full
 	} {
@@ -323,20 +352,20 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%s: %v of kind %d, want kind %d", text, err, apierror.KindOf(err), want)
 		}
 		if got := apierror.From(err).Messages()[0]; got != "internal error" && got != "database unavailable" {
-			t.Errorf("%s: shown is %q", text, got)
+			t.Errorf("%s: the message is %q", text, got)
 		}
 	}
-	cancelled, cancel := context.WithCancel(ctx)
+	canceled, cancel := context.WithCancel(ctx)
 	cancel()
-	_, err := pool.Exec(cancelled, "SELECT 1")
-	if err := Explain(cancelled, err); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v, want %v", err, context.Canceled)
+	_, err := pool.Exec(canceled, "SELECT 1")
+	if err := Explain(canceled, err); !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled: %v, want %v", err, context.Canceled)
 	}
 	pool.Close()
 	if err := query("SELECT 1"); !errors.Is(err, ErrClosed) {
 		t.Errorf("closed: %v, want %v", err, ErrClosed)
 	}
-	// A server that is not there, as after a restart of the machine.
+	// A server that is gone.
 	gone, err := pgxpool.New(ctx, "postgres://veranda@127.0.0.1:1/veranda?sslmode=disable")
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
-// Package litedb opens an SQLite file the way a service needs it: one
-// connection that writes, durably, and a pool that reads beside it. The
-// sqlite stores of backend/listings and backend/users stand on it.
+// Package sqlitedb opens an SQLite file the way a service needs it: one
+// connection that writes, durably, and a pool of readers beside it. The SQLite
+// stores of backend/listings and backend/users use it; package pgdb does the
+// same for PostgreSQL.
 package sqlitedb
 
 import (
@@ -15,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/puddle/v2"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
@@ -25,71 +27,43 @@ import (
 // busyTimeout is how long a writer waits for another process's transaction.
 const busyTimeout = 10 * time.Second
 
-// DB is one open file. Make it with Open.
+// DB is an open file. Make it with Open.
 type DB struct {
-	mu     sync.Mutex // one transaction at a time
+	mu     sync.Mutex // held by a transaction
 	writer *sqlite.Conn
+	closed bool
 
-	readers readers
-	size    int // of readers, those that are in use too
-	closed  chan struct{}
-	once    sync.Once
+	// readers lends the connection that was used last, whose pages are in the
+	// processor's caches: in turns, a short query would take up to twice as long.
+	readers *puddle.Pool[*sqlite.Conn]
 }
 
-// readers are the connections that nobody uses. Who comes gets the one that was
-// used last: in turns, each would find its pages gone from the processor's
-// caches, and a short query takes twice as long then.
-type readers struct {
-	free chan struct{} // one for each of conns
-	mu   sync.Mutex
-	// conns may be taken from by whoever has received from free.
-	conns []*sqlite.Conn
-}
-
-func (r *readers) take() *sqlite.Conn {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	last := len(r.conns) - 1
-	c := r.conns[last]
-	r.conns = r.conns[:last]
-	return c
-}
-
-func (r *readers) put(c *sqlite.Conn) {
-	r.mu.Lock()
-	r.conns = append(r.conns, c)
-	r.mu.Unlock()
-	r.free <- struct{}{}
-}
-
-// ErrClosed is what every method returns after Close.
+// ErrClosed is returned by every method after Close. Its kind is Unavailable.
 var ErrClosed = apierror.New(apierror.Unavailable, "database is closed")
 
-// Open opens or creates the file at path, whose folder is made if need be,
-// and brings its schema up to date. It is safe when several processes do so
-// at once.
+// Open opens or creates the file at path, and its folder if there is none, and
+// applies the migrations that the file lacks. Several processes may do so at
+// the same time.
 func Open(ctx context.Context, path string, migrations fs.FS) (*DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
-	size := max(4, 2*runtime.GOMAXPROCS(0))
-	db := &DB{closed: make(chan struct{}), readers: readers{free: make(chan struct{}, size)}}
-	var err error
-	if db.writer, err = connect(path, sqlite.OpenReadWrite|sqlite.OpenCreate); err != nil {
+	writer, err := connect(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
+	if err != nil {
 		return nil, err
 	}
-	if err := upgrade(ctx, db.writer, migrations); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.writer.Close())
+	if err := upgrade(ctx, writer, migrations); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), writer.Close())
 	}
-	for range size {
-		c, err := connect(path, sqlite.OpenReadOnly)
-		if err != nil {
-			return nil, errors.Join(err, db.Close())
-		}
-		db.readers.put(c)
-		db.size++
+	readers, err := puddle.NewPool(&puddle.Config[*sqlite.Conn]{
+		Constructor: func(context.Context) (*sqlite.Conn, error) { return connect(path, sqlite.OpenReadOnly) },
+		Destructor:  func(c *sqlite.Conn) { _ = c.Close() },
+		MaxSize:     int32(max(4, 2*runtime.GOMAXPROCS(0))),
+	})
+	if err != nil {
+		return nil, errors.Join(err, writer.Close())
 	}
-	return db, nil
+	return &DB{writer: writer, readers: readers}, nil
 }
 
 func connect(path string, flags sqlite.OpenFlags) (*sqlite.Conn, error) {
@@ -100,16 +74,15 @@ func connect(path string, flags sqlite.OpenFlags) (*sqlite.Conn, error) {
 	// The timeout comes first: switching to WAL takes a lock, and another
 	// process may be doing the same.
 	c.SetBusyTimeout(busyTimeout)
-	// In memory a cache takes twice its size: what the driver allocates for a page
-	// and its header, a little over 4 KB, is 8 KB. Readers that had 16 MB each
-	// answered no faster.
+	// The cache takes twice its size in memory: the driver allocates 8 KB for a
+	// page of 4 KB and its header. Readers with 16 MB each are no faster.
 	pragmas := []string{"foreign_keys = ON", "cache_size = -8000"}
 	if flags&sqlite.OpenReadOnly == 0 {
-		// In WAL mode only FULL waits for the disk at each commit; NORMAL
-		// would lose acknowledged rows in a power cut.
-		// The log may grow to 32 MB before it is moved into the file: with SQLite's
-		// 4 MB, rows that land all over several indexes have it moved again and
-		// again, for half of all that is written.
+		// In WAL mode only FULL waits for the disk at each commit; NORMAL would
+		// lose committed rows in a power cut.
+		// A checkpoint at 32 MB of log, not at SQLite's 4 MB: rows that belong in
+		// many places of several indexes make each checkpoint write the same pages
+		// again, which was half of all bytes written.
 		pragmas = append(pragmas, "cache_size = -16000", "journal_mode = WAL", "synchronous = FULL", "wal_autocheckpoint = 8000")
 	}
 	for _, p := range pragmas {
@@ -120,9 +93,9 @@ func connect(path string, flags sqlite.OpenFlags) (*sqlite.Conn, error) {
 	return c, nil
 }
 
-// pragma sets one. Of two processes that switch a new file to WAL at once,
-// SQLite refuses one without waiting, as each holds what the other wants: that
-// one has to try again.
+// pragma sets a pragma. When two processes switch a new file to WAL at the same
+// time, each holds a lock that the other needs, and SQLite returns BUSY to one
+// of them without waiting: that one tries again.
 func pragma(c *sqlite.Conn, text string) error {
 	for start := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 		err := sqlitex.ExecuteTransient(c, "PRAGMA "+text, nil)
@@ -132,8 +105,8 @@ func pragma(c *sqlite.Conn, text string) error {
 	}
 }
 
-// upgrade applies what is missing in one transaction, which also is the lock
-// against a second process. user_version counts the applied files.
+// upgrade applies the pending migrations in one transaction, which excludes
+// other processes too. user_version is the number of applied migrations.
 func upgrade(ctx context.Context, c *sqlite.Conn, migrations fs.FS) (err error) {
 	all, err := migrate.Load(migrations)
 	if err != nil {
@@ -162,30 +135,19 @@ func upgrade(ctx context.Context, c *sqlite.Conn, migrations fs.FS) (err error) 
 	return sqlitex.ExecuteTransient(c, fmt.Sprintf("PRAGMA user_version = %d", version), nil)
 }
 
-// Read runs f with a connection that only reads.
+// Read runs f with a connection that only reads. It waits for one until ctx
+// ends; f itself is not interrupted, see [DB.ReadLong].
 func (db *DB) Read(ctx context.Context, f func(*sqlite.Conn) error) error {
-	select {
-	case <-db.closed:
-		return ErrClosed
-	default:
+	reader, err := db.readers.Acquire(ctx)
+	if err != nil {
+		return explain(ctx, err)
 	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-db.closed:
-		return ErrClosed
-	case <-db.readers.free:
-		c := db.readers.take()
-		defer db.readers.put(c)
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		return explain(ctx, f(c))
-	}
+	defer reader.Release()
+	return explain(ctx, f(reader.Value()))
 }
 
-// ReadLong is Read for a query that may take long: when ctx ends, it is
-// interrupted. To be ready for that costs 10 µs, half of a short query.
+// ReadLong is Read for queries that may take long: the end of ctx interrupts
+// them. Arming the interrupt takes 10 µs, half as long as a short query.
 func (db *DB) ReadLong(ctx context.Context, f func(*sqlite.Conn) error) error {
 	return db.Read(ctx, func(c *sqlite.Conn) error {
 		defer c.SetInterrupt(c.SetInterrupt(ctx.Done()))
@@ -193,14 +155,13 @@ func (db *DB) ReadLong(ctx context.Context, f func(*sqlite.Conn) error) error {
 	})
 }
 
-// Write runs f in one transaction and returns when it is on disk.
+// Write runs f in a transaction and returns when it is on disk. An error of f
+// rolls the transaction back.
 func (db *DB) Write(f func(*sqlite.Conn) error) (err error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	select {
-	case <-db.closed:
+	if db.closed {
 		return ErrClosed
-	default:
 	}
 	defer func() { err = explain(context.Background(), err) }()
 	end, err := sqlitex.ImmediateTransaction(db.writer)
@@ -211,7 +172,7 @@ func (db *DB) Write(f func(*sqlite.Conn) error) (err error) {
 	return f(db.writer)
 }
 
-// Ping tells whether the file can be read.
+// Ping returns an error unless the file can be read.
 func (db *DB) Ping(ctx context.Context) error {
 	return db.Read(ctx, func(c *sqlite.Conn) error {
 		_, err := sqlitex.ResultInt64(c.Prep("SELECT count(*) FROM sqlite_schema"))
@@ -219,32 +180,28 @@ func (db *DB) Ping(ctx context.Context) error {
 	})
 }
 
-// Close waits for what is under way and closes the file.
+// Close waits for the queries and the transaction in progress and closes the
+// file.
 func (db *DB) Close() error {
-	var errs []error
-	db.once.Do(func() {
-		close(db.closed)
-		for len(errs) < db.size {
-			select {
-			case <-db.readers.free:
-				errs = append(errs, db.readers.take().Close())
-			case <-time.After(busyTimeout):
-				errs = append(errs, errors.New("a query did not end"))
-			}
-		}
-		db.mu.Lock()
-		defer db.mu.Unlock()
-		// The last connection to close moves the log into the file, so a copy
-		// of the file alone is whole after a clean stop.
-		errs = append(errs, db.writer.Close())
-	})
-	return errors.Join(errs...)
+	db.readers.Close()
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.closed {
+		return nil
+	}
+	db.closed = true
+	// The last connection to close moves the log into the file, so that a copy of
+	// the file alone is complete after a clean stop.
+	return db.writer.Close()
 }
 
 // explain turns the driver's errors, by code, into ours.
 func explain(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
+	}
+	if errors.Is(err, puddle.ErrClosedPool) {
+		return ErrClosed
 	}
 	switch sqlite.ErrCode(err).ToPrimary() {
 	case sqlite.ResultInterrupt:
@@ -257,12 +214,22 @@ func explain(ctx context.Context, err error) error {
 	return err
 }
 
+// Query returns the rows of a statement, read by scan. See [Rows] for args.
+func Query[T any](ctx context.Context, read func(context.Context, func(*sqlite.Conn) error) error,
+	text string, args []any, scan func(*sqlite.Stmt) T,
+) (found []T, err error) {
+	err = read(ctx, func(c *sqlite.Conn) error {
+		return Rows(c, text, args, func(row *sqlite.Stmt) { found = append(found, scan(row)) })
+	})
+	return found, err
+}
+
 // Rows runs a statement with args, each an int64 or a string, and calls f for
-// every row that it gives.
+// each row of its result.
 //
-// LIMIT wants its argument as +?. Of LIMIT ? alone SQLite takes the value for a
-// hint how to plan, and so prepares the statement anew each time that one is
-// bound, which takes as long as to read a page.
+// A LIMIT must be written as LIMIT +?. SQLite's planner uses the value of a
+// plain LIMIT ?, and so compiles the statement again whenever a value is bound,
+// which takes as long as reading a page.
 func Rows(c *sqlite.Conn, text string, args []any, f func(*sqlite.Stmt)) error {
 	stmt, err := c.Prepare(text)
 	if err != nil {
@@ -276,7 +243,7 @@ func Rows(c *sqlite.Conn, text string, args []any, f func(*sqlite.Stmt)) error {
 		case string:
 			stmt.BindText(i+1, a)
 		default:
-			panic(fmt.Sprintf("litedb: argument %d is a %T", i+1, a))
+			panic(fmt.Sprintf("sqlitedb: argument %d is a %T", i+1, a))
 		}
 	}
 	for {
@@ -288,11 +255,10 @@ func Rows(c *sqlite.Conn, text string, args []any, f func(*sqlite.Stmt)) error {
 	}
 }
 
-// IDs makes a JSON array of distinct ids, in their order, for json_each: the
-// way to give SQLite a list of any length as one argument.
+// IDs returns ids as a JSON array, in their order and each once, for json_each:
+// a list of any length as one argument.
 func IDs(ids []int64) string {
-	b := make([]byte, 0, 12*len(ids)+2)
-	b = append(b, '[')
+	b := []byte{'['}
 	seen := make(map[int64]struct{}, len(ids))
 	for _, id := range ids {
 		if _, ok := seen[id]; ok {

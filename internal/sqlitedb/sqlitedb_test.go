@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -42,7 +43,7 @@ func open(t *testing.T, path string, texts ...string) *DB {
 	return db
 }
 
-// number runs a query whose answer is one number.
+// number returns the result of a query for one number.
 func number(t *testing.T, db *DB, query string) (n int64) {
 	t.Helper()
 	err := db.Read(t.Context(), func(c *sqlite.Conn) (err error) {
@@ -61,9 +62,9 @@ func insert(n int64) func(*sqlite.Conn) error {
 	}
 }
 
-// TestDurable asks the connection that writes what it does at a commit. A
-// killed process loses nothing either way; a power cut, which no test can
-// make, does when synchronous is less than FULL.
+// TestDurable checks the settings of the writer for commits. A killed process
+// loses nothing either way; a power cut, which no test can make, loses commits
+// when synchronous is less than FULL.
 func TestDurable(t *testing.T) {
 	t.Parallel()
 	db := open(t, filepath.Join(t.TempDir(), "new", "folder", "x.db"), createThings)
@@ -89,7 +90,7 @@ func TestUpgrade(t *testing.T) {
 	}{
 		{[]string{createThings}, 0},
 		{[]string{createThings, second, third}, 3},
-		{[]string{createThings, second, third}, 3}, // each once
+		{[]string{createThings, second, third}, 3}, // each is applied once
 	} {
 		db := open(t, path, step.texts...)
 		if got := number(t, db, "SELECT count(*) FROM things"); got != step.rows {
@@ -100,7 +101,7 @@ func TestUpgrade(t *testing.T) {
 		db.Close()
 		t.Error("an older program opened a newer schema")
 	}
-	// One that fails leaves nothing of itself and of those before it.
+	// A migration that fails leaves no trace of itself or of those before it.
 	if db, err := Open(t.Context(), path, schema(createThings, second, third, "DELETE FROM things;", "CREATE TABLE more (n); no SQL;")); err == nil {
 		db.Close()
 		t.Error("a broken migration was not noticed")
@@ -131,11 +132,11 @@ func TestOpenFails(t *testing.T) {
 	cancel()
 	if db, err := Open(ctx, filepath.Join(dir, "x.db"), schema(createThings)); err == nil {
 		db.Close()
-		t.Error("opened though cancelled")
+		t.Error("opened, but the context has ended")
 	}
 }
 
-func TestWriteIsWhole(t *testing.T) {
+func TestWriteIsAtomic(t *testing.T) {
 	t.Parallel()
 	db := open(t, filepath.Join(t.TempDir(), "x.db"), createThings)
 	broken := errors.New("broken")
@@ -152,7 +153,7 @@ func TestWriteIsWhole(t *testing.T) {
 		t.Errorf("%d rows of a transaction that failed", got)
 	}
 	if err := db.Write(insert(2)); err != nil {
-		t.Errorf("the next one: %v", err)
+		t.Errorf("the next transaction: %v", err)
 	}
 	if got := number(t, db, "SELECT sum(n) FROM things"); got != 2 {
 		t.Errorf("sum %d, want 2", got)
@@ -162,7 +163,7 @@ func TestWriteIsWhole(t *testing.T) {
 	}
 }
 
-// endless is a query that never ends by itself.
+// endless is a query that never ends unless it is interrupted.
 const endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
 
 func TestReadLongIsInterrupted(t *testing.T) {
@@ -176,7 +177,7 @@ func TestReadLongIsInterrupted(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want %v", err, context.Canceled)
 	}
-	// The connection is fit for the next.
+	// The connection is usable for the next query.
 	number(t, db, "SELECT 1")
 }
 
@@ -186,8 +187,8 @@ func TestReadersTakeTheLastUsed(t *testing.T) {
 	t.Parallel()
 	db := open(t, filepath.Join(t.TempDir(), "x.db"), createThings)
 	var used []*sqlite.Conn // the last one first
-	var read func(depth int)
-	read = func(depth int) {
+	var read func(depth int32)
+	read = func(depth int32) {
 		err := db.Read(t.Context(), func(c *sqlite.Conn) error {
 			if depth > 1 {
 				read(depth - 1)
@@ -202,7 +203,7 @@ func TestReadersTakeTheLastUsed(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	read(db.size)
+	read(db.readers.Stat().MaxResources())
 	for range 3 {
 		_ = db.Read(t.Context(), func(c *sqlite.Conn) error {
 			if c != used[0] {
@@ -219,8 +220,10 @@ func TestClose(t *testing.T) {
 	closed := make(chan error)
 	err := db.Read(t.Context(), func(c *sqlite.Conn) error {
 		go func() { closed <- db.Close() }()
-		<-db.closed
-		// The connection must not be closed under the query.
+		for !errors.Is(db.Ping(t.Context()), ErrClosed) {
+			runtime.Gosched()
+		}
+		// The connection must stay open until the query ends.
 		return Rows(c, "SELECT 1", nil, func(*sqlite.Stmt) {})
 	})
 	if err != nil {

@@ -46,8 +46,8 @@ func BenchmarkRatios(b *testing.B) {
 		if pages > 1 {
 			q.Offset = 1
 		}
-		l := lookupOf(q)
-		text := strings.NewReplacer("$1", ":limit", "$2", ":offset", "\n", " ").Replace(l.text(q))
+		_, text := statement(q)
+		text = strings.NewReplacer("$1", ":limit", "$2", ":offset", "\n", " ").Replace(text)
 		script := filepath.Join(b.TempDir(), "script")
 		if err := os.WriteFile(script, fmt.Appendf(nil, "\\set limit %d\n\\set offset %[1]d * (random(1, %d) - 1)\n%s;\n",
 			listingstest.RatioSize, pages, text), 0o600); err != nil {
@@ -112,10 +112,9 @@ func showPlans(b *testing.B, s *Store) {
 	}
 	defer conn.Release()
 	listingstest.BenchPlans(s, func(name string, q listings.Query) {
-		l := lookupOf(q)
-		text := l.text(q)
+		l, text := statement(q)
 		call := "EXECUTE asked ("
-		for i, arg := range l.args {
+		for i, arg := range l.Args {
 			if i > 0 {
 				call += ", "
 			}

@@ -22,7 +22,7 @@ func TestKeysAreSwept(t *testing.T) {
 	defer opened.Close()
 	s := opened.(*Store)
 	now := time.Date(2023, 2, 8, 12, 0, 0, 0, time.UTC)
-	s.now = func() time.Time { return now }
+	s.Now = func() time.Time { return now }
 	create := func(key string) {
 		t.Helper()
 		if _, _, err := s.Create(t.Context(), listings.Draft{UserID: 1, Type: listings.Rent, Price: 1}, key); err != nil {

@@ -24,7 +24,7 @@ func TestStore(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
-			s.(*Store).now = now
+			s.(*Store).Now = now
 			return s, nil
 		}
 	})
