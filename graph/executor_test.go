@@ -119,11 +119,8 @@ func newSystem(t testing.TB) *system {
 	s := newServices(t)
 	api := newAPI(t, s)
 	config := generated.Config{Resolvers: &Resolver{api}}
-	table := generated.NewTable(config)
-	return &system{
-		prepare.New(table, backendCalls, api.MaxPageSize()),
-		newExecutor(api, config, slog.New(slog.DiscardHandler)), table, s,
-	}
+	preparer := newPreparer(api, config)
+	return &system{preparer, newExecutor(api, config, slog.New(slog.DiscardHandler)), preparer.Table, s}
 }
 
 // The table has every field of the schema.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/veranda-go/veranda/graph/generated"
 	"github.com/veranda-go/veranda/graph/prepare"
+	"github.com/veranda-go/veranda/graph/scalar"
 	"github.com/veranda-go/veranda/graph/transport"
 	"github.com/veranda-go/veranda/publicapi"
 )
@@ -19,12 +20,15 @@ type Handler struct {
 // New returns a handler over api.
 func New(api *publicapi.API, log *slog.Logger) *Handler {
 	config := generated.Config{Resolvers: &Resolver{api}}
-	table := generated.NewTable(config)
-	preparer := prepare.New(table, backendCalls, api.MaxPageSize())
+	preparer := newPreparer(api, config)
 	return &Handler{transport.New(preparer, newExecutor(api, config, log), log), preparer}
 }
 
-// backendCalls are the calls of the resolvers that make more than one.
-var backendCalls = map[string]int{
-	"Mutation.createListing": 2, // does the user exist?
+func newPreparer(api *publicapi.API, config generated.Config) *prepare.Preparer {
+	return prepare.New(prepare.Config{
+		Table:       generated.NewTable(config),
+		Calls:       map[string]int{"Mutation.createListing": 2}, // does the user exist?
+		Scalars:     map[string]func(any) error{"Int64": scalar.CheckInt64, "Timestamp": scalar.CheckInt64},
+		MaxPageSize: api.MaxPageSize(),
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"github.com/veranda-go/veranda/graph/errcode"
 	"github.com/veranda-go/veranda/graph/execute"
 	"github.com/veranda-go/veranda/internal/pagination"
 )
@@ -84,12 +85,31 @@ type estimator struct {
 	*Preparer
 	vars      map[string]any
 	fragments map[*ast.FragmentDefinition]Cost
+	err       *gqlerror.Error
 }
 
-// estimate returns the cost of an operation with coerced variables.
-func (p *Preparer) estimate(op *ast.OperationDefinition, vars map[string]any) Cost {
+// estimate returns the cost of an operation with coerced variables, and refuses
+// one that costs too much or has a null for the condition of @skip or @include.
+func (p *Preparer) estimate(op *ast.OperationDefinition, vars map[string]any) (Cost, *gqlerror.Error) {
 	e := estimator{Preparer: p, vars: vars}
-	return e.set(op.SelectionSet)
+	cost := e.set(op.SelectionSet)
+	if e.err != nil {
+		return cost, e.err
+	}
+	return cost, cost.check()
+}
+
+// included reports whether a selection is part of the operation.
+func (e *estimator) included(directives ast.DirectiveList) bool {
+	for _, d := range directives {
+		for _, arg := range d.Arguments {
+			// A variable of a nullable type with a default may stand here (spec 5.8.5).
+			if arg.Name == "if" && arg.Value.Kind == ast.Variable && e.vars[arg.Value.Raw] == nil {
+				e.err = errcode.Set(gqlerror.ErrorPosf(arg.Value.Position, "$%s: must not be null", arg.Value.Raw), errcode.BadInput)
+			}
+		}
+	}
+	return execute.Included(directives, e.vars)
 }
 
 // set returns the cost of a selection set for one parent.
@@ -98,15 +118,15 @@ func (e *estimator) set(set ast.SelectionSet) Cost {
 	for _, s := range set {
 		switch s := s.(type) {
 		case *ast.Field:
-			if execute.Included(s.Directives, e.vars) {
+			if e.included(s.Directives) {
 				sum.add(e.field(s))
 			}
 		case *ast.InlineFragment:
-			if execute.Included(s.Directives, e.vars) {
+			if e.included(s.Directives) {
 				sum.add(e.set(s.SelectionSet))
 			}
 		case *ast.FragmentSpread:
-			if execute.Included(s.Directives, e.vars) {
+			if e.included(s.Directives) {
 				sum.add(e.fragment(s.Definition))
 			}
 		}
@@ -144,10 +164,10 @@ func (e *estimator) field(f *ast.Field) Cost {
 
 // backendCalls returns the calls behind a field for all its parents.
 func (e *estimator) backendCalls(object, name string) int {
-	if n, ok := e.calls[object+"."+name]; ok {
+	if n, ok := e.Calls[object+"."+name]; ok {
 		return n
 	}
-	if f := e.table.Objects[object][name]; f != nil && (f.Batch || f.Subscribe != nil) {
+	if f := e.Table.Objects[object][name]; f != nil && (f.Batch || f.Subscribe != nil) {
 		return 1
 	}
 	return 0
@@ -172,7 +192,7 @@ func (e *estimator) rows(f *ast.Field) int {
 	case paged && size == 0:
 		return pagination.DefaultSize
 	case paged:
-		return min(size, int(e.maxPageSize))
+		return min(size, int(e.MaxPageSize))
 	case f.Definition.Type.Elem != nil && f.ObjectDefinition != nil && strings.HasPrefix(f.ObjectDefinition.Name, "__"):
 		return introspectedListSize
 	}

@@ -20,7 +20,7 @@ import (
 // newRules returns the specification's validation rules without suggestions,
 // which would tell names of the schema to a client that may only guess them,
 // and cost more than the rest of the validation.
-func newRules() *rules.Rules {
+func newRules(scalars map[string]func(any) error) *rules.Rules {
 	r := rules.NewDefaultRules()
 	for _, without := range []validator.Rule{
 		rules.FieldsOnCorrectTypeRuleWithoutSuggestions,
@@ -36,17 +36,74 @@ func newRules() *rules.Rules {
 	// Int (spec 3.5.1).
 	r.AddRule("ScalarsHoldTheirValues", func(observers *core.Events, addError core.AddErrFunc) {
 		observers.OnValue(func(_ *core.Walker, v *ast.Value) {
-			if v.Kind == ast.IntValue && v.Definition != nil && v.Definition.Name == "Int" {
+			if v.Definition == nil || v.Definition.Kind != ast.Scalar || v.Kind == ast.Variable || v.Kind == ast.NullValue || v.Kind == ast.ListValue {
+				return
+			}
+			name := v.Definition.Name
+			switch check := scalars[name]; {
+			case v.Kind == ast.ObjectValue:
+				addError(core.Message("%s cannot represent an object", name), core.At(v.Position))
+			case name == "Int" && v.Kind == ast.IntValue:
 				if _, err := strconv.ParseInt(v.Raw, 10, 32); err != nil {
 					addError(core.Message("Int cannot represent non 32-bit signed integer value: %s", v.Raw), core.At(v.Position))
 				}
+			case check != nil:
+				value, err := v.Value(nil)
+				if err == nil {
+					err = check(value)
+				}
+				if err != nil {
+					addError(core.Message("%s %s", name, err), core.At(v.Position))
+				}
 			}
-			if v.Kind == ast.ObjectValue && v.Definition != nil && v.Definition.Kind != ast.InputObject {
-				addError(core.Message("%s cannot represent an object", v.Definition.Name), core.At(v.Position))
+		})
+	})
+	// gqlparser counts schema fields in place of response names (spec 5.2.3.1).
+	r.AddRule("SubscriptionRoot", func(observers *core.Events, addError core.AddErrFunc) {
+		observers.OnOperation(func(_ *core.Walker, op *ast.OperationDefinition) {
+			if op.Operation != ast.Subscription {
+				return
+			}
+			root := subscriptionRoot{names: map[string]bool{}, visited: map[string]bool{}}
+			root.add(op.SelectionSet)
+			if len(root.names) > 1 {
+				addError(core.Message("a subscription must have exactly one root field"), core.At(op.Position))
+			}
+			if root.conditional {
+				addError(core.Message("the root field of a subscription must not have @skip or @include"), core.At(op.Position))
 			}
 		})
 	})
 	return r
+}
+
+// subscriptionRoot collects the root fields of a subscription.
+type subscriptionRoot struct {
+	names       map[string]bool // response names
+	visited     map[string]bool // fragments
+	conditional bool
+}
+
+func (r *subscriptionRoot) add(set ast.SelectionSet) {
+	for _, s := range set {
+		var directives ast.DirectiveList
+		var below ast.SelectionSet
+		switch s := s.(type) {
+		case *ast.Field:
+			directives = s.Directives
+			r.names[s.Alias] = true
+		case *ast.InlineFragment:
+			directives, below = s.Directives, s.SelectionSet
+		case *ast.FragmentSpread:
+			directives = s.Directives
+			if s.Definition != nil && !r.visited[s.Name] {
+				r.visited[s.Name] = true
+				below = s.Definition.SelectionSet
+			}
+		}
+		r.conditional = r.conditional || directives.ForName("skip") != nil || directives.ForName("include") != nil
+		r.add(below)
+	}
 }
 
 // documents parses, validates and caches documents.
@@ -56,8 +113,8 @@ type documents struct {
 	cache  *otter.Cache[string, *document]
 }
 
-func newDocuments(table *execute.Table) documents {
-	return documents{table.Schema, newRules(), NewCache(KeySize[*document])}
+func newDocuments(config Config) documents {
+	return documents{config.Table.Schema, newRules(config.Scalars), NewCache(KeySize[*document])}
 }
 
 // document is a valid document with the plans of its operations.
@@ -118,6 +175,10 @@ func (d *documents) get(text string) (*document, gqlerror.List) {
 		}
 		return nil, errs
 	}
+	// Validation leaves in each value the definition of the last operation that
+	// uses it, and gqlparser would take its default: coerceVariables has those of
+	// the operation that runs.
+	forEachValue(doc, func(_ string, v *ast.Value) { v.VariableDefinition = nil })
 	kept := &document{QueryDocument: doc}
 	if directives == 0 {
 		kept.plans = make(map[*ast.OperationDefinition]*atomic.Pointer[execute.Plan], len(doc.Operations))

@@ -121,13 +121,19 @@ func hasLoneSurrogate(document string) bool {
 // argumentAt returns the name of the argument or input field whose value is at
 // a position of a document, "" if there is none.
 func argumentAt(doc *ast.QueryDocument, line, column int) (name string) {
-	c := textCount{names: map[string]int{}, visit: func(of string, v *ast.Value) {
+	forEachValue(doc, func(of string, v *ast.Value) {
 		if v.Position.Line == line && v.Position.Column == column {
 			name = of
 		}
-	}}
-	c.addAll(doc)
+	})
 	return name
+}
+
+// forEachValue calls visit for each value of a document, with the name of its
+// argument or input field.
+func forEachValue(doc *ast.QueryDocument, visit func(name string, v *ast.Value)) {
+	c := textCount{names: map[string]int{}, visit: visit}
+	c.addAll(doc)
 }
 
 func (c *textCount) addAll(doc *ast.QueryDocument) {

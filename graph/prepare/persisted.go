@@ -1,6 +1,7 @@
 package prepare
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -36,6 +37,7 @@ const hashPrefix = "sha256:"
 // The error of a document that is not valid for the schema names it. Call Trust
 // before the first request.
 func (p *Preparer) Trust(manifest []byte, only bool) error {
+	manifest = bytes.TrimPrefix(manifest, []byte("\xef\xbb\xbf")) // byte order mark
 	members, err := httpapi.Object(manifest, "manifest")
 	if err != nil {
 		return err

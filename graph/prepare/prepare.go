@@ -73,23 +73,31 @@ func Invalid(field, format string, args ...any) *RequestError {
 	return MalformedBy(apierror.Invalidf(field, format, args...))
 }
 
-// Preparer prepares requests for one schema. Make it with New.
-type Preparer struct {
-	table       *execute.Table
-	calls       map[string]int
-	maxPageSize int64
-	documents   documents
-	persisted   persisted
+// Config is what a Preparer has to know of a schema.
+type Config struct {
+	Table *execute.Table
+	// Calls are the backend calls of the resolvers that make more than one, such
+	// as "Mutation.create". Fields of roots and batch resolvers are estimated to
+	// make one for all their parents.
+	Calls map[string]int
+	// Scalars check the values of custom scalars, which are strings, booleans,
+	// int64, float64, json.Number, lists and maps.
+	Scalars map[string]func(value any) error
+	// MaxPageSize is in rows.
+	MaxPageSize int64
 }
 
-// New returns a Preparer for the schema of table. Fields of roots and batch
-// resolvers are estimated to make one backend call for all their parents, and
-// those in calls, such as "Mutation.create", the given number. maxPageSize is in
-// rows.
-func New(table *execute.Table, calls map[string]int, maxPageSize int64) *Preparer {
+// Preparer prepares requests for one schema. Make it with New.
+type Preparer struct {
+	Config
+	documents documents
+	persisted persisted
+}
+
+// New returns a Preparer.
+func New(config Config) *Preparer {
 	return &Preparer{
-		table: table, calls: calls, maxPageSize: maxPageSize,
-		documents: newDocuments(table),
+		Config: config, documents: newDocuments(config),
 		persisted: persisted{learned: NewCache(func(_, text string) int { return len(text) })},
 	}
 }
@@ -120,14 +128,13 @@ func (p *Preparer) operation(req *Request, text string) (*Operation, gqlerror.Li
 	if op.OperationDefinition, err = selectOperation(doc.QueryDocument, req.OperationName); err != nil {
 		return nil, gqlerror.List{err}
 	}
-	if op.Variables, err = coerceVariables(p.table.Schema, op.OperationDefinition, req.Variables); err != nil {
+	if op.Variables, err = p.coerceVariables(op.OperationDefinition, req.Variables); err != nil {
 		return nil, gqlerror.List{err}
 	}
-	op.Cost = p.estimate(op.OperationDefinition, op.Variables)
-	if err := op.Cost.check(); err != nil {
+	if op.Cost, err = p.estimate(op.OperationDefinition, op.Variables); err != nil {
 		return nil, gqlerror.List{err}
 	}
-	op.Plan = doc.plan(p.table, op.OperationDefinition, op.Variables)
+	op.Plan = doc.plan(p.Table, op.OperationDefinition, op.Variables)
 	return op, nil
 }
 

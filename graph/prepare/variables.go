@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"math/big"
 	"strconv"
 
 	"github.com/vektah/gqlparser/v2/ast"
@@ -16,10 +17,10 @@ import (
 // declares (spec 6.1.2). It is stricter than gqlparser, which takes "5" for an
 // Int and "rent" for RENT; the REST API takes neither. Numbers stay json.Number
 // until a field's argument is read.
-func coerceVariables(schema *ast.Schema, op *ast.OperationDefinition, given map[string]any) (map[string]any, *gqlerror.Error) {
+func (p *Preparer) coerceVariables(op *ast.OperationDefinition, given map[string]any) (map[string]any, *gqlerror.Error) {
 	values := make(map[string]any, len(op.VariableDefinitions))
 	for _, def := range op.VariableDefinitions {
-		c := coercer{schema: schema, path: ast.Path{ast.PathName(def.Variable)}}
+		c := coercer{Config: &p.Config, path: ast.Path{ast.PathName(def.Variable)}}
 		v, ok := given[def.Variable]
 		var err error
 		switch {
@@ -45,8 +46,8 @@ func coerceVariables(schema *ast.Schema, op *ast.OperationDefinition, given map[
 }
 
 type coercer struct {
-	schema *ast.Schema
-	path   ast.Path
+	*Config
+	path ast.Path
 }
 
 // refuse returns an error that begins with the path of the value.
@@ -64,7 +65,7 @@ func (c *coercer) value(t *ast.Type, v any) (any, error) {
 	if t.Elem != nil {
 		return c.list(t, v)
 	}
-	def := c.schema.Types[t.NamedType]
+	def := c.Table.Schema.Types[t.NamedType]
 	switch def.Kind {
 	case ast.Enum:
 		if name, ok := v.(string); ok && def.EnumValues.ForName(name) != nil {
@@ -126,19 +127,25 @@ func (c *coercer) object(def *ast.Definition, v any) (any, error) {
 	return out, nil
 }
 
-// scalar checks the built-in scalars. Package scalar checks the others, when
-// an argument is read.
+// scalar checks a scalar. Numbers such as 1.0 and 1e1 are integers as well
+// (spec 3.5), and become 1 and 10.
 func (c *coercer) scalar(name string, v any) (any, error) {
+	number, isNumber := v.(json.Number)
+	integer := int64(0)
+	isInteger := false
+	if isNumber && name != "Float" {
+		if integer, isInteger = wholeNumber(number.String()); isInteger {
+			v = json.Number(strconv.FormatInt(integer, 10))
+		}
+	}
 	switch name {
 	case "Int":
-		if n, ok := v.(json.Number); ok {
-			i, err := strconv.ParseInt(n.String(), 10, 64)
-			if err == nil && i >= math.MinInt32 && i <= math.MaxInt32 {
-				return n, nil
-			}
+		switch {
+		case !isNumber:
+			return nil, c.refuse("must be a whole number")
+		case !isInteger || integer < math.MinInt32 || integer > math.MaxInt32:
 			return nil, c.refuse("must be a whole number in the signed 32-bit range")
 		}
-		return nil, c.refuse("must be a whole number")
 	case "Float":
 		if _, ok := v.(json.Number); !ok {
 			return nil, c.refuse("must be a number")
@@ -152,11 +159,29 @@ func (c *coercer) scalar(name string, v any) (any, error) {
 			return nil, c.refuse("must be true or false")
 		}
 	case "ID":
-		switch v.(type) {
-		case string, json.Number:
-		default:
+		if _, ok := v.(string); !ok && !isInteger {
 			return nil, c.refuse("must be an id")
+		}
+	default:
+		if check := c.Scalars[name]; check != nil {
+			if err := check(v); err != nil {
+				return nil, c.refuse("%s", err)
+			}
 		}
 	}
 	return v, nil
+}
+
+// wholeNumber reads a JSON number that is an integer in the signed 64-bit
+// range, such as 10, 10.0 and 1e1.
+func wholeNumber(text string) (n int64, ok bool) {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n, true
+	}
+	f, _, err := big.ParseFloat(text, 10, 512, big.ToZero)
+	if err != nil || !f.IsInt() {
+		return 0, false
+	}
+	n, accuracy := f.Int64()
+	return n, accuracy == big.Exact
 }

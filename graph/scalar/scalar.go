@@ -5,6 +5,7 @@ package scalar
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"strconv"
 	"strings"
@@ -47,6 +48,14 @@ func MarshalInt64(n int64) graphql.Marshaler { return marshal(AppendInt64(nil, n
 // UnmarshalInt64 reads a whole number. A number in a string is refused, as in
 // the REST API.
 func UnmarshalInt64(v any) (int64, error) { return integer(v, false) }
+
+// CheckInt64 returns the message of a value that UnmarshalInt64 refuses.
+func CheckInt64(v any) error {
+	if _, err := UnmarshalInt64(v); err != nil {
+		return errors.New(apierror.From(err).Fields[0].Message)
+	}
+	return nil
+}
 
 // integer reads what gqlparser has for an integer literal or a variable.
 func integer(v any, text bool) (int64, error) {

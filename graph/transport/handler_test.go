@@ -101,7 +101,7 @@ func serveFake(t *testing.T, change func(*Handler)) (e *fakeExecutor, srv *serve
 	log := slog.New(slog.DiscardHandler)
 	table := &execute.Table{Schema: gqlparser.MustLoadSchema(&ast.Source{Input: fakeSchema})}
 	e = &fakeExecutor{}
-	h := New(prepare.New(table, nil, 100), e, log)
+	h := New(prepare.New(prepare.Config{Table: table, MaxPageSize: 100}), e, log)
 	if change != nil {
 		change(h)
 	}
