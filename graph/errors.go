@@ -3,7 +3,6 @@ package graph
 import (
 	"context"
 	"errors"
-	"regexp"
 	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -58,10 +57,11 @@ func (e *executor) present(ctx context.Context, path ast.Path, f *ast.Field, err
 		if inArgument && fe.Field == "" {
 			fe.Field = lastName(arg.Path)
 		}
-		fe.Message, fe.Other = snakes.ReplaceAllStringFunc(fe.Message, camel), camel(fe.Other)
-		if fe.Field != "" && fe.Field != idempotency.Header && apiErr.Kind == apierror.Invalid {
-			fe.Field = camel(fe.Field)
-			g.Extensions["argument"] = argumentPath(f, fe.Field)
+		if fe.Field != idempotency.Header {
+			fe = fe.Spell(camel)
+			if fe.Field != "" && apiErr.Kind == apierror.Invalid {
+				g.Extensions["argument"] = argumentPath(f, fe.Field)
+			}
 		}
 		g.Message = fe.String()
 		list = append(list, g)
@@ -79,10 +79,7 @@ func lastName(path ast.Path) string {
 	return ""
 }
 
-// snakes are the REST parameters that a sentence names.
-var snakes = regexp.MustCompile(`\b[a-z]+(_[a-z]+)+\b`)
-
-// camel spells a REST parameter as the schema does.
+// camel returns a REST parameter as the schema spells it.
 func camel(param string) string {
 	words := strings.Split(param, "_")
 	for i, w := range words[1:] {

@@ -24,7 +24,6 @@ import (
 	"github.com/veranda-go/veranda/graph/errcode"
 	"github.com/veranda-go/veranda/graph/execute"
 	"github.com/veranda-go/veranda/graph/execute/executetest"
-	"github.com/veranda-go/veranda/graph/generated"
 	"github.com/veranda-go/veranda/graph/prepare"
 	"github.com/veranda-go/veranda/internal/backendclient"
 	"github.com/veranda-go/veranda/internal/httpapi"
@@ -118,7 +117,7 @@ func newSystem(t testing.TB) *system {
 	t.Helper()
 	s := newServices(t)
 	api := newAPI(t, s)
-	config := generated.Config{Resolvers: &Resolver{api}}
+	config := newConfig(api)
 	preparer := newPreparer(api, config)
 	return &system{preparer, newExecutor(api, config, slog.New(slog.DiscardHandler)), preparer.Table, s}
 }

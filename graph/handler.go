@@ -2,6 +2,7 @@ package graph
 
 import (
 	"log/slog"
+	"maps"
 
 	"github.com/veranda-go/veranda/graph/generated"
 	"github.com/veranda-go/veranda/graph/prepare"
@@ -19,9 +20,19 @@ type Handler struct {
 
 // New returns a handler over api.
 func New(api *publicapi.API, log *slog.Logger) *Handler {
-	config := generated.Config{Resolvers: &Resolver{api}}
+	config := newConfig(api)
 	preparer := newPreparer(api, config)
 	return &Handler{transport.New(preparer, newExecutor(api, config, log), log), preparer}
+}
+
+func newConfig(api *publicapi.API) generated.Config {
+	config := generated.Config{Resolvers: &Resolver{api}}
+	schema := *generated.NewExecutableSchema(config).Schema()
+	// It comes with the parser; incremental delivery is not supported.
+	schema.Directives = maps.Clone(schema.Directives)
+	delete(schema.Directives, "defer")
+	config.Schema = &schema
+	return config
 }
 
 func newPreparer(api *publicapi.API, config generated.Config) *prepare.Preparer {

@@ -190,7 +190,9 @@ func TestHTTP(t *testing.T) {
 		{"syntax, new media type", "POST", address, `{"query":"{"}`, []string{"Accept", graph}, 400, errcode.ParseFailed},
 		{"unknown field", "POST", address, `{"query":"{x}"}`, []string{"Accept", graph}, 400, errcode.ValidationFailed},
 		{"wrong variable", "POST", address, `{"query":"query($n:Int){now(n:$n)}","variables":{"n":"1"}}`, []string{"Accept", graph}, 400, "BAD_INPUT"},
-		{"large number stays exact", "POST", address, `{"query":"query($n:Int){now(n:$n)}","variables":{"n":1.0}}`, []string{"Accept", graph}, 400, "BAD_INPUT"},
+		{"whole number with a fraction", "POST", address, `{"query":"query($n:Int){now(n:$n)}","variables":{"n":1.0}}`, []string{"Accept", graph}, 200, `{"data":{"now":1}}`},
+		{"number that is not whole", "POST", address, `{"query":"query($n:Int){now(n:$n)}","variables":{"n":1.0001}}`, []string{"Accept", graph}, 400, "BAD_INPUT"},
+		{"null variables by GET", "GET", get(address, "query", "{now}", "variables", "null", "extensions", ""), "", nil, 200, `{"data":{"now":1}}`},
 
 		{"mutation by GET", "GET", get(address, "query", "mutation {change}"), "", nil, 405, errcode.MethodNotAllowed},
 		{"mutation by HEAD", "HEAD", get(address, "query", "mutation {change}"), "", nil, 405, ""},

@@ -88,6 +88,10 @@ func readQuery(raw string) (*prepare.Request, *prepare.RequestError) {
 		}
 		members[name] = all[0]
 		if name == "variables" || name == "extensions" {
+			if all[0] == "" || all[0] == "null" {
+				delete(members, name)
+				continue
+			}
 			object, err := httpapi.Object([]byte(all[0]), name)
 			if err != nil {
 				return nil, prepare.MalformedBy(err)
