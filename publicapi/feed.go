@@ -2,15 +2,12 @@ package publicapi
 
 import (
 	"context"
-	"encoding/base64"
 	"sort"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/internal/apierror"
-	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
 // ListingCreated is one event of the feed.
@@ -99,22 +96,18 @@ func (a *API) FeedEnd(ctx context.Context) (string, error) {
 func (a *API) feedStart(ctx context.Context, after string) (int64, error) {
 	start := int64(-1)
 	if after != "" {
-		raw, err := base64.RawURLEncoding.DecodeString(after)
-		number, ok := strings.CutPrefix(string(raw), feedPrefix)
-		id, numErr := httpapi.ParseInt(number)
-		if err != nil || !ok || numErr != nil || id < 0 || feedCursor(id) != after {
+		id, ok := parseOpaqueID(feedPrefix, after)
+		if !ok || id < 0 {
 			return 0, apierror.Invalidf("after", "is not a cursor of this feed")
 		}
 		start = id
 	}
 	// This also tells whether there is a feed at all, with pages of this size.
 	f, err := a.listings.Feed(ctx, -1, 0, a.feedPage(), 0)
-	switch {
-	case err != nil && missing(err):
-		return 0, apierror.New(apierror.Unsupported, "listingCreated: not supported by this backend")
-	case err != nil:
-		return 0, err
-	case start < 0:
+	if err != nil {
+		return 0, extension(err, "listingCreated")
+	}
+	if start < 0 {
 		start = f.LastID
 	}
 	return start, nil
@@ -126,7 +119,7 @@ func (a *API) feedPage() int64 { return min(feedPage, a.maxPageSize) }
 // feedPrefix tells the version and the kind of a cursor.
 const feedPrefix = "feed1:"
 
-func feedCursor(id int64) string { return opaque(feedPrefix, id) }
+func feedCursor(id int64) string { return opaqueID(feedPrefix, id) }
 
 // pause waits a little after a call that failed, or without err one that was
 // of no use. It is false when ctx has ended.

@@ -7,60 +7,71 @@ import (
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/users"
 	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/backendclient"
 	"github.com/veranda-go/veranda/internal/pagination"
 )
 
 const listingService = "listing service"
 
 // Listings returns a page of listings, newest first. userID 0 keeps those of
-// all users. Callers who ask the same at the same moment share the rows, which
-// are not to be changed.
+// all users.
 func (a *API) Listings(ctx context.Context, pg pagination.Page, userID int64) ([]listings.Listing, error) {
 	if err := apierror.FromFields(pg.Validate(a.maxPageSize)); err != nil {
 		return nil, err
 	}
 	if _, ok := pg.Offset(); !ok {
-		return nil, nil // not every backend takes care of its arithmetic
+		return nil, nil // some backends' offsets overflow
 	}
-	found, err := a.lists.Do(ctx, list{pg, userID}, func(ctx context.Context) ([]listings.Listing, error) {
-		return a.listings.List(ctx, pg, userID)
-	})
+	found, err := a.listings.List(ctx, pg, userID)
 	return found, documented(err, listingService)
 }
 
-// list is a question for a page, as a key.
-type list struct {
-	page   pagination.Page
-	userID int64
+// FindListings returns a page of listings that are filtered, sorted or begin at
+// a cursor, and whether more follow.
+func (a *API) FindListings(ctx context.Context, q listings.Query) (found []listings.Listing, more bool, err error) {
+	errs := append(pagination.ValidateSize("page_size", q.Limit, a.maxPageSize), q.Validate()...)
+	if err := apierror.FromFields(errs); err != nil {
+		return nil, false, err
+	}
+	return a.find(ctx, q)
 }
 
-// Listing returns a listing by id, nil if there is none. Unsupported where
-// the backend has no route for a single listing.
+// find asks the documented route with parameters that a backend may not know.
+func (a *API) find(ctx context.Context, q listings.Query) (found []listings.Listing, more bool, err error) {
+	found, more, err = a.listings.Find(ctx, q)
+	if err != nil && apierror.KindOf(err) != apierror.Unsupported {
+		err = documented(err, listingService)
+	}
+	return found, more, err
+}
+
+// Listing returns a listing by id, nil if there is none. Unsupported where the
+// backend has no route for a single listing.
 func (a *API) Listing(ctx context.Context, id int64) (*listings.Listing, error) {
 	l, err := a.listings.Get(ctx, id)
 	if err == nil {
-		a.listingByID.markPresent(a.now())
+		a.listingByID.setPresent()
 		return &l, nil
 	}
-	if !missing(err) {
+	if !backendclient.LacksRoute(err) {
 		return nil, err
 	}
-	if f := apierror.From(err); f.Kind == apierror.NotFound && f.Fields[0].Field == "id" {
-		a.listingByID.markPresent(a.now()) // who blames the id has the route
+	if e := apierror.From(err); e.Kind == apierror.NotFound && e.Fields[0].Field == "id" {
+		a.listingByID.setPresent() // the error names the route's parameter
 		return nil, nil
 	}
-	// Is it the listing that is missing, or the route?
+	// Either the listing is missing or the route.
 	ok, err := a.hasListingByID(ctx)
 	if err != nil || ok {
 		return nil, err
 	}
-	return nil, apierror.New(apierror.Unsupported, "listing by id: not supported by this backend")
+	return nil, unsupported("listing by id")
 }
 
-// hasListingByID finds out by asking for a listing that exists. Where there
-// is none at all, it does not matter.
+// hasListingByID asks for a listing that exists. Where there is none at all, it
+// does not matter.
 func (a *API) hasListingByID(ctx context.Context) (bool, error) {
-	if a.listingByID.knownPresent(a.now()) {
+	if a.listingByID.isPresent() {
 		return true, nil
 	}
 	newest, err := a.listings.List(ctx, pagination.Page{Num: 1, Size: 1}, 0)
@@ -73,22 +84,22 @@ func (a *API) hasListingByID(ctx context.Context) (bool, error) {
 	_, err = a.listings.Get(ctx, newest[0].ID)
 	switch {
 	case err == nil:
-		a.listingByID.markPresent(a.now())
+		a.listingByID.setPresent()
 		return true, nil
-	case missing(err):
+	case backendclient.LacksRoute(err):
 		return false, nil
 	}
 	return false, err
 }
 
-// CreateListing creates a listing for a user who exists. key makes it safe to
-// repeat; "" is none.
-// replayed tells that it was created by an earlier call.
+// CreateListing creates a listing for a user who exists. key, unless "", is an
+// idempotency key; replayed reports whether an earlier call with it created the
+// listing. Errors as those of CreateUser.
 func (a *API) CreateListing(ctx context.Context, d listings.Draft, key string) (_ listings.Listing, replayed bool, err error) {
 	if err := apierror.FromFields(d.Validate()); err != nil {
 		return listings.Listing{}, false, err
 	}
-	if err := a.listingKeys.check(ctx, a.now(), key, a.listings.HonoursKeys); err != nil {
+	if err := a.listingKeys.requireKeys(ctx, key, a.listings.HonoursKeys); err != nil {
 		return listings.Listing{}, false, err
 	}
 	owner, err := a.User(ctx, d.UserID)
@@ -102,31 +113,42 @@ func (a *API) CreateListing(ctx context.Context, d listings.Draft, key string) (
 	return l, replayed, documented(err, listingService)
 }
 
+// newestKind is the kind of a loader of so many listings of each user.
+type newestKind int64
+
 // ListingsOf returns the newest first listings of each user, in the order of
-// list, from at most one backend call.
+// list, with at most one backend call.
 func (a *API) ListingsOf(ctx context.Context, list []*users.User, first int64) ([][]listings.Listing, []error) {
 	if err := apierror.FromFields(pagination.ValidateSize("first", first, a.maxPageSize)); err != nil {
 		return make([][]listings.Listing, len(list)), slices.Repeat([]error{err}, len(list))
 	}
+	return loaderOf(ctx, newestKind(first), func(ctx context.Context, ids []int64) (map[int64][]listings.Listing, error) {
+		return a.fetchNewest(ctx, ids, first)
+	}).load(ctx, idsOf(list))
+}
+
+func idsOf(list []*users.User) []int64 {
 	ids := make([]int64, len(list))
 	for i, u := range list {
 		ids[i] = u.ID
 	}
-	l := loadersOf(ctx)
-	return loaderFor(l, &l.listings, first, func(ctx context.Context, ids []int64) (map[int64][]listings.Listing, error) {
-		return a.fetchListingsOf(ctx, ids, first)
-	}).load(ctx, ids)
+	return ids
 }
 
-// fetchListingsOf is the loader's batch: the newest first listings of distinct
-// users.
-func (a *API) fetchListingsOf(ctx context.Context, ids []int64, first int64) (map[int64][]listings.Listing, error) {
-	found := make(map[int64][]listings.Listing, len(ids))
-	for _, id := range ids {
-		found[id] = []listings.Listing{} // nil would be shown as null
+// fetchNewest returns the newest first listings of distinct users.
+func (a *API) fetchNewest(ctx context.Context, userIDs []int64, first int64) (map[int64][]listings.Listing, error) {
+	found := make(map[int64][]listings.Listing, len(userIDs))
+	for _, id := range userIDs {
+		found[id] = []listings.Listing{} // nil would be null in GraphQL
 	}
-	for chunk := range slices.Chunk(ids, listings.MaxBatch) {
-		list, err := a.batchListings(ctx, chunk, first)
+	for chunk := range slices.Chunk(userIDs, listings.MaxBatch) {
+		list, err := batchOrEach(ctx, &a.listingsBatch, chunk, areNewestOf(chunk, first),
+			func(ctx context.Context, ids []int64) ([]listings.Listing, error) {
+				return a.listings.NewestOf(ctx, ids, first)
+			},
+			func(ctx context.Context, id int64) ([]listings.Listing, error) {
+				return a.Listings(ctx, pagination.Page{Num: 1, Size: first}, id)
+			})
 		if err != nil {
 			return nil, err
 		}
@@ -137,43 +159,20 @@ func (a *API) fetchListingsOf(ctx context.Context, ids []int64, first int64) (ma
 	return found, nil
 }
 
-// batchListings asks for the listings of many users at once or, where the
-// backend cannot, of one after the other, several at a time.
-func (a *API) batchListings(ctx context.Context, userIDs []int64, first int64) ([]listings.Listing, error) {
-	if a.listingsBatch.worthAsking(a.now()) {
-		found, err := a.listings.NewestOf(ctx, userIDs, first)
-		if err == nil && areNewestOf(userIDs, first, found) {
-			return found, nil
+// areNewestOf returns a function that reports whether a list has listings of
+// these users alone, and at most first of each.
+func areNewestOf(userIDs []int64, first int64) func([]listings.Listing) bool {
+	return func(found []listings.Listing) bool {
+		room := make(map[int64]int64, len(userIDs))
+		for _, id := range userIDs {
+			room[id] = first
 		}
-		if err != nil && !missing(err) {
-			if !stumbles(err) {
-				return nil, err
-			}
-			if _, err := a.Listings(ctx, pagination.Page{Num: 1, Size: 1}, userIDs[0]); err != nil {
-				return nil, err
+		for i := range found {
+			room[found[i].UserID]--
+			if room[found[i].UserID] < 0 {
+				return false
 			}
 		}
-		a.listingsBatch.markMissing(a.now())
+		return true
 	}
-	lists := make([][]listings.Listing, len(userIDs))
-	err := each(ctx, userIDs, func(ctx context.Context, i int, id int64) (err error) {
-		lists[i], err = a.Listings(ctx, pagination.Page{Num: 1, Size: first}, id)
-		return err
-	})
-	return slices.Concat(lists...), err
-}
-
-// areNewestOf is false when a backend took a batch for some other question.
-func areNewestOf(userIDs []int64, first int64, found []listings.Listing) bool {
-	left := make(map[int64]int64, len(userIDs))
-	for _, id := range userIDs {
-		left[id] = first
-	}
-	for i := range found {
-		left[found[i].UserID]--
-		if left[found[i].UserID] < 0 {
-			return false
-		}
-	}
-	return true
 }
