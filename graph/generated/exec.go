@@ -15,7 +15,6 @@ import (
 	"github.com/99designs/gqlgen/graphql/introspection"
 	gqlparser "github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
-
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/users"
 	"github.com/veranda-go/veranda/graph/scalar"
@@ -550,113 +549,115 @@ func newExecutionContext(
 
 var sources = []*ast.Source{
 	{Name: "../../schema.graphqls", Input: `"""
-The questions that can be asked. Everything is public and read-only here.
+The root of all queries.
 """
 type Query {
   """
-  A numbered page of listings, newest first.
+  Returns one numbered page of listings, newest first.
   """
   listings(
-    "The page, counted from 1. A page past the end is empty."
+    "The page to return, counted from 1. A page past the last one is empty."
     pageNum: Int! = 1
-    "Listings on a page, from 1 to the server's maximum (100 unless configured)."
+    "The number of listings per page, from 1 to the server's maximum page size (100 by default)."
     pageSize: Int! = 10
-    "Keep the listings of this user only."
+    "Returns only the listings of this user."
     userId: ID
   ): [Listing!]!
 
-  "One listing by its id, null if there is none."
+  "Returns the listing with the given id, or null if there is no such listing."
   listing(
-    "The id, a whole number of at least 1."
+    "The id of the listing, an integer of at least 1."
     id: ID!
   ): Listing
 
-  "A numbered page of users, newest first."
+  "Returns one numbered page of users, newest first."
   users(
-    "The page, counted from 1. A page past the end is empty."
+    "The page to return, counted from 1. A page past the last one is empty."
     pageNum: Int! = 1
-    "Users on a page, from 1 to the server's maximum (100 unless configured)."
+    "The number of users per page, from 1 to the server's maximum page size (100 by default)."
     pageSize: Int! = 10
   ): [User!]!
 
-  "One user by their id, null if there is none."
+  "Returns the user with the given id, or null if there is no such user."
   user(
-    "The id, a whole number of at least 1."
+    "The id of the user, an integer of at least 1."
     id: ID!
   ): User
 
   """
-  Listings by cursor (Relay connections). A page deep in the list costs what
-  the first page costs, and what is created meanwhile causes neither gaps nor
-  repeats. Null, with an error, while the listing service is unavailable.
+  Returns a paginated list of listings. Every page costs the same, however deep
+  in the list it is, and listings created while a client pages through the list
+  cause neither gaps nor duplicates. Null, with an error, if the listing service
+  is unavailable.
   """
   listingsConnection(
-    "How many, going forward: from 1 to the server's maximum page size. Without first and last, 10."
+    "Returns the first n listings, from 1 to the server's maximum page size. A page has 10 listings if neither first nor last is given."
     first: Int
-    "Only with first: begin after this cursor."
+    "Returns the listings that come after this cursor. Cannot be combined with last or before."
     after: String
-    "How many, going backward: from 1 to the server's maximum page size."
+    "Returns the last n listings, from 1 to the server's maximum page size. Cannot be combined with first."
     last: Int
-    "Only with last: end before this cursor."
+    "Returns the listings that come before this cursor. Cannot be combined with first or after."
     before: String
-    "Keep some of the listings."
+    "Filters the listings."
     filter: ListingFilter
-    "How to sort them."
+    "The order of the listings."
     orderBy: ListingOrder! = NEWEST
   ): ListingConnection
 
-  "Any object by its nodeId, null if there is none."
+  "Returns the object with the given node id, or null if there is no such object."
   node(
-    "A nodeId that this server gave."
+    "The nodeId of an object."
     id: ID!
   ): Node
 }
 
 """
-The news that one can wait for.
+The root of all subscriptions.
 """
 type Subscription {
   """
-  Each listing that is created, in the order of creation. Who comes back with
-  the last cursor misses nothing and sees nothing twice.
+  Sends each new listing, in the order of creation. A client that reconnects
+  with the cursor of the last event it received misses no event and receives
+  none twice.
   """
   listingCreated(
-    "Keep the listings of this user only."
+    "Sends only the listings of this user."
     userId: ID
-    "Begin after this cursor of an earlier event. Without it, begin now."
+    "Resumes after the event with this cursor. Without it, the subscription starts with the next listing created."
     after: String
   ): ListingCreated!
 }
 
 """
-What listingCreated sends.
+An event sent when a listing is created.
 """
 type ListingCreated {
-  "Where to begin again: give it as after."
+  "The cursor of this event. Pass it as the argument after to resume the subscription."
   cursor: String!
-  "The listing as created."
+  "The listing that was created."
   listing: Listing!
 }
 
 """
-An object that can be had by an id of its own among all objects.
+An object with a globally unique id.
 """
 interface Node {
-  "Unique among all objects. Opaque."
+  "The id of the object, unique across all types. Opaque."
   nodeId: ID!
 }
 
 """
-The changes that can be made. What was answered with success is on disk.
+The root of all mutations. A mutation that succeeds has been committed to disk.
 """
 type Mutation {
-  "Create a user. Names need not be unique."
+  "Creates a user. Names need not be unique."
   createUser(
     "The user to create."
     input: CreateUserInput!
   ): CreateUserPayload!
 
-  "Create a listing for a user that exists."
+  "Creates a listing for an existing user."
   createListing(
     "The listing to create."
     input: CreateListingInput!
@@ -664,183 +665,185 @@ type Mutation {
 }
 
 """
-A property on offer.
+A property that is offered for rent or for sale.
 """
 type Listing implements Node {
-  "Unique among all objects. Opaque."
+  "The id of the listing, unique across all types. Opaque."
   nodeId: ID!
-  "Whole number, unique among listings."
+  "The id of the listing, an integer that is unique among listings."
   id: ID!
-  "Whether the property is to let or for sale."
+  "Whether the property is for rent or for sale."
   listingType: ListingType!
-  "At least 1, in whole units of the market's currency. Passes 2^31."
+  "The price in whole units of the market's currency, at least 1. May exceed 2^31."
   price: Int64!
-  "When the listing was created."
+  "The time at which the listing was created."
   createdAt: Timestamp!
-  "When the listing was last changed."
+  "The time at which the listing was last updated."
   updatedAt: Timestamp!
-  "Who offers it. Null if that user does not exist, and, with an error, while the user service is unavailable."
+  "The user who owns the listing. Null if the user does not exist; null, with an error, if the user service is unavailable."
   user: User
 }
 
 """
-A person who offers listings.
+A user who owns listings.
 """
 type User implements Node {
-  "Unique among all objects. Opaque."
+  "The id of the user, unique across all types. Opaque."
   nodeId: ID!
-  "Whole number, unique among users."
+  "The id of the user, an integer that is unique among users."
   id: ID!
-  "At most 200 characters. Two users may share a name."
+  "The user's name, at most 200 characters. Not unique."
   name: String!
-  "When the user was created."
+  "The time at which the user was created."
   createdAt: Timestamp!
-  "When the user was last changed."
+  "The time at which the user was last updated."
   updatedAt: Timestamp!
-  "The user's newest listings, newest first. Null, with an error, while the listing service is unavailable."
+  "The user's newest listings, newest first. Null, with an error, if the listing service is unavailable."
   listings(
-    "Listings to return, from 1 to the server's maximum page size (100 unless configured)."
+    "Returns the first n listings, from 1 to the server's maximum page size (100 by default)."
     first: Int! = 10
   ): [Listing!]
 
-  "The user's listings by cursor. Null, with an error, while the listing service is unavailable."
+  "Returns a paginated list of the user's listings. Null, with an error, if the listing service is unavailable."
   listingsConnection(
-    "How many, going forward: from 1 to the server's maximum page size. Without first and last, 10."
+    "Returns the first n listings, from 1 to the server's maximum page size. A page has 10 listings if neither first nor last is given."
     first: Int
-    "Only with first: begin after this cursor."
+    "Returns the listings that come after this cursor. Cannot be combined with last or before."
     after: String
-    "How many, going backward: from 1 to the server's maximum page size."
+    "Returns the last n listings, from 1 to the server's maximum page size. Cannot be combined with first."
     last: Int
-    "Only with last: end before this cursor."
+    "Returns the listings that come before this cursor. Cannot be combined with first or after."
     before: String
-    "Keep some of the listings. Its userId must be absent or the user's own."
+    "Filters the listings. If the filter has a userId, it must be the user's own."
     filter: ListingFilter
-    "How to sort them."
+    "The order of the listings."
     orderBy: ListingOrder! = NEWEST
   ): ListingConnection
 }
 
 """
-A run of listings.
+A page of a paginated list of listings.
 """
 type ListingConnection {
-  "The listings, each with its cursor."
+  "The listings of the page, each with its cursor."
   edges: [ListingEdge!]!
-  "The listings alone."
+  "The listings of the page."
   nodes: [Listing!]!
-  "What lies before and behind."
+  "Information about the position of the page in the list."
   pageInfo: PageInfo!
 }
 
 """
-A listing and its place in a list.
+A listing and its position in a paginated list.
 """
 type ListingEdge {
-  "The place, for after and before. Opaque; belongs to its order."
+  "The cursor of the listing, for the arguments after and before. Opaque. Valid only for the order in which it was returned."
   cursor: String!
   "The listing."
   node: Listing!
 }
 
 """
-What lies before and behind a run.
+Information about the position of a page in a paginated list.
 """
 type PageInfo {
-  "Whether more follows. Going backward, whether the run was cut off by before."
+  "Whether there are more items after this page. When paginating backward, whether the argument before was given."
   hasNextPage: Boolean!
-  "Whether more comes before. Going forward, whether the run was cut off by after."
+  "Whether there are more items before this page. When paginating forward, whether the argument after was given."
   hasPreviousPage: Boolean!
-  "The cursor of the first listing, null if the run is empty."
+  "The cursor of the first item, or null if the page is empty."
   startCursor: String
-  "The cursor of the last listing, null if the run is empty."
+  "The cursor of the last item, or null if the page is empty."
   endCursor: String
 }
 
 """
-Which listings to keep. Absent fields keep all.
+Filters for listings. A listing must match every field that is given.
 """
 input ListingFilter {
-  "Of this user."
+  "Matches the listings of this user."
   userId: ID
-  "To let or for sale."
+  "Matches the listings of this type."
   listingType: ListingType
-  "At this price or above, at least 1."
+  "Matches the listings with this price or a higher one. At least 1."
   minPrice: Int64
-  "At this price or below, at least 1."
+  "Matches the listings with this price or a lower one. At least 1."
   maxPrice: Int64
-  "Created at this moment or later."
+  "Matches the listings created at or after this time."
   createdFrom: Timestamp
-  "Created before this moment."
+  "Matches the listings created before this time."
   createdBefore: Timestamp
 }
 
 """
-How listings are sorted. Ties go by id.
+The orders in which listings can be returned. Listings that are equal in the
+order are sorted by id.
 """
 enum ListingOrder {
-  "Last created first."
+  "Most recently created first."
   NEWEST
-  "First created first."
+  "Least recently created first."
   OLDEST
-  "Cheapest first."
+  "Lowest price first."
   PRICE_ASC
-  "Dearest first."
+  "Highest price first."
   PRICE_DESC
 }
 
 """
-What is offered.
+The types of listings.
 """
 enum ListingType {
-  "The property is to let."
+  "The property is for rent."
   RENT
   "The property is for sale."
   SALE
 }
 
 """
-A whole number in the signed 64-bit range, as a JSON number.
+A signed 64-bit integer, represented as a JSON number.
 """
 scalar Int64
 
 """
-Microseconds since the Unix epoch, in the signed 64-bit range, as a JSON number.
+A time in microseconds since the Unix epoch, represented as a JSON number in the
+signed 64-bit range.
 """
 scalar Timestamp
 
 """
-A user to create.
+The input of createUser.
 """
 input CreateUserInput {
-  "1 to 200 characters, not only white space, no NUL."
+  "The name of the user, 1 to 200 characters. Must not be only white space or contain NUL."
   name: String!
 }
 
 """
-A listing to create.
+The input of createListing.
 """
 input CreateListingInput {
-  "Who offers it. Must exist."
+  "The id of the user who owns the listing. The user must exist."
   userId: ID!
-  "Whether the property is to let or for sale."
+  "Whether the property is for rent or for sale."
   listingType: ListingType!
-  "At least 1, in whole units of the market's currency."
+  "The price in whole units of the market's currency, at least 1."
   price: Int64!
 }
 
 """
-What createUser answers.
+The payload of createUser.
 """
 type CreateUserPayload {
-  "The user as created."
+  "The user that was created."
   user: User!
 }
 
 """
-What createListing answers.
+The payload of createListing.
 """
 type CreateListingPayload {
-  "The listing as created."
+  "The listing that was created."
   listing: Listing!
 }
 `, BuiltIn: false},

@@ -7,58 +7,58 @@ import (
 	"github.com/veranda-go/veranda/backend/users"
 )
 
-// A listing to create.
+// The input of createListing.
 type CreateListingInput struct {
-	// Who offers it. Must exist.
+	// The id of the user who owns the listing. The user must exist.
 	UserID string `json:"userId"`
-	// Whether the property is to let or for sale.
+	// Whether the property is for rent or for sale.
 	ListingType listings.Type `json:"listingType"`
-	// At least 1, in whole units of the market's currency.
+	// The price in whole units of the market's currency, at least 1.
 	Price int64 `json:"price"`
 }
 
-// What createListing answers.
+// The payload of createListing.
 type CreateListingPayload struct {
-	// The listing as created.
+	// The listing that was created.
 	Listing *listings.Listing `json:"listing"`
 }
 
-// A user to create.
+// The input of createUser.
 type CreateUserInput struct {
-	// 1 to 200 characters, not only white space, no NUL.
+	// The name of the user, 1 to 200 characters. Must not be only white space or contain NUL.
 	Name string `json:"name"`
 }
 
-// What createUser answers.
+// The payload of createUser.
 type CreateUserPayload struct {
-	// The user as created.
+	// The user that was created.
 	User *users.User `json:"user"`
 }
 
-// Which listings to keep. Absent fields keep all.
+// Filters for listings. A listing must match every field that is given.
 type ListingFilter struct {
-	// Of this user.
+	// Matches the listings of this user.
 	UserID *string `json:"userId,omitempty"`
-	// To let or for sale.
+	// Matches the listings of this type.
 	ListingType *listings.Type `json:"listingType,omitempty"`
-	// At this price or above, at least 1.
+	// Matches the listings with this price or a higher one. At least 1.
 	MinPrice *int64 `json:"minPrice,omitempty"`
-	// At this price or below, at least 1.
+	// Matches the listings with this price or a lower one. At least 1.
 	MaxPrice *int64 `json:"maxPrice,omitempty"`
-	// Created at this moment or later.
+	// Matches the listings created at or after this time.
 	CreatedFrom *int64 `json:"createdFrom,omitempty"`
-	// Created before this moment.
+	// Matches the listings created before this time.
 	CreatedBefore *int64 `json:"createdBefore,omitempty"`
 }
 
-// The changes that can be made. What was answered with success is on disk.
+// The root of all mutations. A mutation that succeeds has been committed to disk.
 type Mutation struct {
 }
 
-// The questions that can be asked. Everything is public and read-only here.
+// The root of all queries.
 type Query struct {
 }
 
-// The news that one can wait for.
+// The root of all subscriptions.
 type Subscription struct {
 }
