@@ -1,19 +1,19 @@
-// Package nextflight lets callers with the same question share one answer
-// without anybody getting an old one.
+// Package coalesce lets callers with equal requests share one response that is
+// never older than their requests.
 //
-// The usual way, to join a call that is under way, is not fresh: the call may
-// have read its data before the joiner's own last write. Here a caller that
-// finds a flight under way waits for the next one, which starts when this one
-// lands and carries everybody who was waiting by then. So every flight starts
-// after all its riders came, and the more there are, the better it gets: at
-// any moment there is one flight in the air and one boarding. Waiting pays
-// where many ask, so who finds a single caller's flight goes at once as well.
-// And who goes at once lets the others who are ready to run board first, which
-// on an idle machine is nobody: so flights that only compute are shared too.
+// The usual way, to join a call that is in flight, is not fresh: the call may
+// have read its data before the last write of a caller that joins it. Here a
+// caller that finds a call in flight waits for the next one, which starts when
+// the first ends and serves every caller that waits by then. So every call
+// starts after its callers came, and under load there are at most a call in
+// flight and a pending one. Waiting pays only where many callers ask: a caller
+// that finds the call of a single caller in flight starts its own at once. And a
+// caller that starts one lets the other goroutines that are ready to run come
+// first, so that calls that only compute are shared as well.
 //
-// [Group] is for callers who ask the same, [Batch] for those who ask for keys
-// of one kind. Package publicapi uses them for backend calls, package graph
-// for whole operations, package listings for pages.
+// [Group] is for equal requests, [Batch] for requests by key. Package publicapi
+// batches backend calls, graph/transport shares GraphQL operations, and
+// backend/listings shares pages.
 package coalesce
 
 import (
@@ -25,269 +25,272 @@ import (
 	"time"
 )
 
-// patience is how long riders wait for the flight before theirs to land. One
-// that hangs must not hold up those who came after it.
-const patience = 50 * time.Millisecond
+// maxPending is how long a pending call waits for the one before it, which may
+// hang.
+const maxPending = 50 * time.Millisecond
 
-// Group holds the flights of questions of type K. Its zero value is ready.
+// maxLone is how many calls of one key, each of a single caller, may be in
+// flight before the next one waits. Where requests are seldom equal, the few
+// that are would else take up to twice as long for nothing.
+const maxLone = 2
+
+// Group coalesces calls of equal keys of type K. Its zero value is ready.
 type Group[K comparable, V any] struct {
-	mu    sync.Mutex
-	lines map[K]*line[V]
+	mu   sync.Mutex
+	keys map[K]*keyState[V]
 }
 
-// abreast is how many flights of one question may be in the air, each with a
-// single caller, before the next one waits. Of questions that are seldom the
-// same, the few that are would else take up to twice the time for nothing:
-// they would be the slowest hundredth.
-const abreast = 2
-
-// line is one question while it has a flight in the air.
-type line[V any] struct {
-	inAir    int
-	left     int        // how many flights have left so far
-	last     int        // the number of the last one, 0 when it has landed
-	shared   bool       // whether the last one has several riders
-	boarding *flight[V] // nil while nobody has come
+// keyState has the calls of one key while there are any.
+type keyState[V any] struct {
+	inFlight int
+	started  int      // calls started so far
+	last     int      // the number of the last call started, 0 when it has ended
+	shared   bool     // whether the last call has several callers
+	pending  *call[V] // the next call, nil while it has no callers
 }
 
-type flight[V any] struct {
-	ctx    context.Context
-	fly    func(context.Context) (V, error)
-	riders int
-	landed chan struct{}
-	value  V
-	err    error
+// call is one call, with the callers that it serves: a leader, which may start
+// it, and waiters.
+type call[V any] struct {
+	ctx     context.Context // the leader's
+	f       func(context.Context) (V, error)
+	callers int
+	done    chan struct{}
+	value   V
+	err     error
 }
 
-// Do answers key by calling fly, or by riding on a flight that starts after
-// this call began. Keys are compared in full. A failure goes to the riders of
-// its flight and to nobody else.
+// Do returns the value of f, called by this caller or by another one with an
+// equal key after this call of Do began. An error goes to the callers of the
+// failed call and to no others.
 //
-// A caller who flies alone does so under ctx. A flight with riders has the
-// values of its first rider's context but not its end: who leaves must not
-// take the others' flight with them. So fly has to end by itself.
-func (g *Group[K, V]) Do(ctx context.Context, key K, fly func(context.Context) (V, error)) (V, error) {
+// A single caller's f gets its ctx. A shared f gets the values of the leader's
+// context but not its end, so that a leader that leaves does not fail the
+// waiters: f must end by itself.
+func (g *Group[K, V]) Do(ctx context.Context, key K, f func(context.Context) (V, error)) (V, error) {
 	g.mu.Lock()
-	l := g.lines[key]
-	if l == nil {
-		if g.lines == nil {
-			g.lines = map[K]*line[V]{}
+	s := g.keys[key]
+	if s == nil {
+		if g.keys == nil {
+			g.keys = map[K]*keyState[V]{}
 		}
-		l = &line[V]{}
-		g.lines[key] = l
+		s = &keyState[V]{}
+		g.keys[key] = s
 	}
-	f := l.boarding
-	first := f == nil
-	if first {
-		f = &flight[V]{ctx: ctx, fly: fly, landed: make(chan struct{})}
-		l.boarding = f
+	c := s.pending
+	leader := c == nil
+	if leader {
+		c = &call[V]{ctx: ctx, f: f, done: make(chan struct{})}
+		s.pending = c
 	}
-	f.riders++
-	wait := l.last != 0 && (l.shared || l.inAir >= abreast)
+	c.callers++
+	wait := s.last != 0 && (s.shared || s.inFlight >= maxLone)
 	g.mu.Unlock()
 	switch {
-	case !first:
+	case !leader:
 	case wait:
-		time.AfterFunc(patience, func() { g.depart(key, l, f) })
+		time.AfterFunc(maxPending, func() { g.startPending(key, s, c) })
 	default:
-		linger()
-		if number, ok := g.take(l, f); ok {
-			if f.riders == 1 {
-				defer g.land(key, l, number)
-				return fly(ctx)
+		yield()
+		if number, ok := g.start(s, c); ok {
+			if c.callers == 1 {
+				defer g.end(key, s, number)
+				return f(ctx)
 			}
-			go g.fly(key, l, f, number)
+			go g.run(key, s, c, number)
 		}
 	}
-	return f.wait(ctx)
+	return c.wait(ctx)
 }
 
-// take has f leave and gives its number, unless it has left already.
-func (g *Group[K, V]) take(l *line[V], f *flight[V]) (number int, ok bool) {
+// start marks a pending call as started and returns its number; ok is false if
+// it has been started already.
+func (g *Group[K, V]) start(s *keyState[V], c *call[V]) (number int, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if l.boarding != f {
+	if s.pending != c {
 		return 0, false
 	}
-	l.boarding = nil
-	l.inAir++
-	l.left++
-	l.last, l.shared = l.left, f.riders > 1
-	return l.last, true
+	s.pending = nil
+	s.inFlight++
+	s.started++
+	s.last, s.shared = s.started, c.callers > 1
+	return s.last, true
 }
 
-func (g *Group[K, V]) depart(key K, l *line[V], f *flight[V]) {
-	if number, ok := g.take(l, f); ok {
-		g.fly(key, l, f, number)
+func (g *Group[K, V]) startPending(key K, s *keyState[V], c *call[V]) {
+	if number, ok := g.start(s, c); ok {
+		g.run(key, s, c, number)
 	}
 }
 
-func (g *Group[K, V]) fly(key K, l *line[V], f *flight[V], number int) {
-	defer g.land(key, l, number)
-	f.run()
+func (g *Group[K, V]) run(key K, s *keyState[V], c *call[V], number int) {
+	defer g.end(key, s, number)
+	c.run()
 }
 
-// land ends a flight and, if none has left since, starts the one that is
-// boarding.
-func (g *Group[K, V]) land(key K, l *line[V], number int) {
+// end ends a call and starts the pending one, unless a later call was started.
+func (g *Group[K, V]) end(key K, s *keyState[V], number int) {
 	g.mu.Lock()
-	l.inAir--
-	f := l.boarding
-	if number == l.last {
-		l.last = 0
+	s.inFlight--
+	c := s.pending
+	if number == s.last {
+		s.last = 0
 	} else {
-		f = nil
+		c = nil
 	}
-	if l.inAir == 0 && l.boarding == nil {
-		delete(g.lines, key)
+	if s.inFlight == 0 && s.pending == nil {
+		delete(g.keys, key)
 	}
 	g.mu.Unlock()
-	if f != nil {
+	if c != nil {
 		go func() {
-			linger()
-			g.depart(key, l, f)
+			yield()
+			g.startPending(key, s, c)
 		}()
 	}
 }
 
-func (f *flight[V]) wait(ctx context.Context) (V, error) {
+func (c *call[V]) wait(ctx context.Context) (V, error) {
 	select {
-	case <-f.landed:
-		return f.value, f.err
+	case <-c.done:
+		return c.value, c.err
 	case <-ctx.Done():
 		var none V
 		return none, ctx.Err()
 	}
 }
 
-func (f *flight[V]) run() {
-	defer close(f.landed)
+func (c *call[V]) run() {
+	defer close(c.done)
 	defer func() {
-		// Nobody above this goroutine would keep a panic from ending the program.
+		// A panic in this goroutine would end the program.
 		if p := recover(); p != nil {
-			f.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			c.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	f.value, f.err = f.fly(context.WithoutCancel(f.ctx))
+	c.value, c.err = c.f(context.WithoutCancel(c.ctx))
 }
 
-// Batch joins the keys that callers want at the same moment into few calls.
-// Make it with NewBatch.
+// yield lets the goroutines that are ready to run come first: on an idle
+// machine there are none, and it takes no time.
+func yield() { runtime.Gosched() }
+
+// Batch coalesces requests by key into calls for many keys. Make it with
+// NewBatch.
 type Batch[K comparable, V any] struct {
-	fetch func(context.Context, []K) (map[K]V, error)
-	most  int
+	fetch   func(context.Context, []K) (map[K]V, error)
+	maxKeys int
 
 	mu       sync.Mutex
-	inAir    int
-	boarding *batchFlight[K, V]
+	inFlight int
+	pending  *batchCall[K, V]
 }
 
-// batchesInAir is how many flights of a Batch may be under way before who
-// comes waits for one of them to land. It bounds what a slow service is asked
-// at once; on a busy machine it is linger that makes batches large.
-const batchesInAir = 8
+// maxBatches is how many calls of a Batch may be in flight before the next one
+// waits for one of them to end. It bounds the load on a slow service; on a busy
+// machine it is yield that makes batches large.
+const maxBatches = 8
 
-type batchFlight[K comparable, V any] struct {
-	flight[map[K]V]
-	asked [][]K // by each rider
-	keys  int   // in asked, together
+type batchCall[K comparable, V any] struct {
+	call[map[K]V]
+	requests [][]K // the keys of each caller
+	keys     int   // in all requests
 }
 
-// NewBatch joins keys for fetch, which is given at most most distinct keys at
-// once, unless one caller brings more, and returns the values that there are.
-func NewBatch[K comparable, V any](most int, fetch func(context.Context, []K) (map[K]V, error)) *Batch[K, V] {
-	return &Batch[K, V]{fetch: fetch, most: most}
+// NewBatch returns a Batch over fetch, which returns the values that there are
+// for distinct keys: at most maxKeys, unless one caller has more.
+func NewBatch[K comparable, V any](maxKeys int, fetch func(context.Context, []K) (map[K]V, error)) *Batch[K, V] {
+	return &Batch[K, V]{fetch: fetch, maxKeys: maxKeys}
 }
 
-// Load returns the values of distinct keys, and perhaps of other callers'
-// keys too; the map is shared and must not be changed, nor may keys be until
-// Load returns. As with Group.Do, the values were fetched after Load began, a
-// lone caller flies under ctx, and a failure goes to the riders of one flight.
+// Load returns the values of distinct keys, and maybe of other callers' keys
+// too. The map is shared and must not be changed, nor may keys be until Load
+// returns. As with Group.Do, the values are fetched after Load began, a single
+// caller's fetch gets its ctx, and an error goes to the callers of one call.
 func (b *Batch[K, V]) Load(ctx context.Context, keys []K) (map[K]V, error) {
 	b.mu.Lock()
-	f := b.boarding
-	if f != nil && f.keys+len(keys) > b.most { // full
-		b.boarding = nil
-		b.inAir++
-		go b.fly(f)
-		f = nil
+	c := b.pending
+	if c != nil && c.keys+len(keys) > b.maxKeys { // full
+		b.pending = nil
+		b.inFlight++
+		go b.run(c)
+		c = nil
 	}
-	first := f == nil
-	if first {
-		f = &batchFlight[K, V]{}
-		f.ctx, f.landed = ctx, make(chan struct{})
-		b.boarding = f
+	leader := c == nil
+	if leader {
+		c = &batchCall[K, V]{}
+		c.ctx, c.done = ctx, make(chan struct{})
+		b.pending = c
 	}
-	f.asked = append(f.asked, keys)
-	f.keys += len(keys)
-	wait := b.inAir >= batchesInAir
+	c.requests = append(c.requests, keys)
+	c.keys += len(keys)
+	wait := b.inFlight >= maxBatches
 	b.mu.Unlock()
 	switch {
-	case !first:
+	case !leader:
 	case wait:
-		time.AfterFunc(patience, func() { b.depart(f) })
+		time.AfterFunc(maxPending, func() { b.startPending(c) })
 	default:
-		linger()
-		if b.take(f) {
-			if len(f.asked) == 1 {
-				defer b.land()
+		yield()
+		if b.start(c) {
+			if len(c.requests) == 1 {
+				defer b.end()
 				return b.fetch(ctx, keys)
 			}
-			go b.fly(f)
+			go b.run(c)
 		}
 	}
-	return f.wait(ctx)
+	return c.wait(ctx)
 }
 
-// linger lets all those board who are about to: whoever is ready to run does
-// so first. On an idle machine that is nobody, and no time passes.
-func linger() { runtime.Gosched() }
-
-// take has f leave, unless it has left already.
-func (b *Batch[K, V]) take(f *batchFlight[K, V]) bool {
+// start marks a pending call as started, and reports false if it has been
+// started already.
+func (b *Batch[K, V]) start(c *batchCall[K, V]) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.boarding != f {
+	if b.pending != c {
 		return false
 	}
-	b.boarding = nil
-	b.inAir++
+	b.pending = nil
+	b.inFlight++
 	return true
 }
 
-func (b *Batch[K, V]) depart(f *batchFlight[K, V]) {
-	if b.take(f) {
-		b.fly(f)
+func (b *Batch[K, V]) startPending(c *batchCall[K, V]) {
+	if b.start(c) {
+		b.run(c)
 	}
 }
 
-func (b *Batch[K, V]) fly(f *batchFlight[K, V]) {
-	defer b.land()
-	f.fly = func(ctx context.Context) (map[K]V, error) { return b.fetch(ctx, f.distinct()) }
-	f.run()
+func (b *Batch[K, V]) run(c *batchCall[K, V]) {
+	defer b.end()
+	c.f = func(ctx context.Context) (map[K]V, error) { return b.fetch(ctx, c.distinctKeys()) }
+	c.call.run()
 }
 
-func (b *Batch[K, V]) land() {
+// end ends a call and starts the pending one.
+func (b *Batch[K, V]) end() {
 	b.mu.Lock()
-	b.inAir--
-	f := b.boarding
+	b.inFlight--
+	c := b.pending
 	b.mu.Unlock()
-	if f != nil {
+	if c != nil {
 		go func() {
-			linger()
-			b.depart(f)
+			yield()
+			b.startPending(c)
 		}()
 	}
 }
 
-// distinct gives every key that riders asked for, once.
-func (f *batchFlight[K, V]) distinct() []K {
-	if len(f.asked) == 1 {
-		return f.asked[0]
+// distinctKeys returns the keys of all callers, each once.
+func (c *batchCall[K, V]) distinctKeys() []K {
+	if len(c.requests) == 1 {
+		return c.requests[0]
 	}
-	seen := make(map[K]struct{}, f.keys)
-	all := make([]K, 0, f.keys)
-	for _, keys := range f.asked {
+	seen := make(map[K]struct{}, c.keys)
+	all := make([]K, 0, c.keys)
+	for _, keys := range c.requests {
 		for _, k := range keys {
 			if _, ok := seen[k]; !ok {
 				seen[k] = struct{}{}

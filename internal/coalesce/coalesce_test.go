@@ -13,55 +13,55 @@ import (
 	"time"
 )
 
-// fill has as many callers of 1 fly as may before the next one waits. They
-// land when release is called.
-func fill(g *Group[int, int], land func() (int, error)) (release func()) {
-	started, end := make(chan struct{}), make(chan struct{})
+// fill starts as many calls for key 1 as may be in flight before the next one
+// waits. They return what end returns, after release is called.
+func fill(g *Group[int, int], end func() (int, error)) (release func()) {
+	started, released := make(chan struct{}), make(chan struct{})
 	var callers sync.WaitGroup
-	for range abreast {
+	for range maxLone {
 		callers.Go(func() {
 			_, _ = g.Do(context.Background(), 1, func(context.Context) (int, error) {
 				started <- struct{}{}
-				<-end
-				return land()
+				<-released
+				return end()
 			})
 		})
 		<-started
 	}
 	return func() {
-		close(end)
+		close(released)
 		callers.Wait()
 	}
 }
 
-func TestFailureStaysWithItsFlight(t *testing.T) {
+func TestErrorsStayWithTheirCall(t *testing.T) {
 	var g Group[int, int]
 	release := fill(&g, func() (int, error) { return 0, errors.New("first") })
-	// Three riders board the next flight, one of them leaves, and it panics.
+	// The pending call has three callers. One of them leaves, and the call panics.
 	ctx, leave := context.WithCancel(context.Background())
-	var boarded sync.WaitGroup
+	var waiting sync.WaitGroup
 	results := make(chan error, 3)
 	for i := range 3 {
-		boarded.Add(1)
+		waiting.Add(1)
 		c := context.Background()
 		if i == 0 {
 			c = ctx
 		}
 		go func() {
-			boarded.Done()
+			waiting.Done()
 			_, err := g.Do(c, 1, func(context.Context) (int, error) { panic("second") })
 			results <- err
 		}()
 	}
-	boarded.Wait()
+	waiting.Wait()
 	leave()
 	if err := <-results; !errors.Is(err, context.Canceled) {
-		t.Errorf("who left got %v", err)
+		t.Errorf("the caller that left got %v", err)
 	}
 	release()
 	for range 2 {
 		if err := <-results; err == nil || err.Error()[:13] != "panic: second" {
-			t.Errorf("rider got %v", err)
+			t.Errorf("a waiter got %v", err)
 		}
 	}
 	if v, err := g.Do(context.Background(), 1, func(context.Context) (int, error) { return 7, nil }); v != 7 || err != nil {
@@ -69,11 +69,11 @@ func TestFailureStaysWithItsFlight(t *testing.T) {
 	}
 }
 
-// Flights that hang do not hold up those who come after them: the first of
-// them waits, the next ones find a flight that has landed since.
-func TestHangingFlightIsOvertaken(t *testing.T) { synctest.Test(t, hangingFlightIsOvertaken) }
+// Calls that hang do not hold up later callers: the first of those waits for a
+// bounded time, the others find a call that has ended.
+func TestHangingCallIsOvertaken(t *testing.T) { synctest.Test(t, hangingCallIsOvertaken) }
 
-func hangingFlightIsOvertaken(t *testing.T) {
+func hangingCallIsOvertaken(t *testing.T) {
 	var g Group[int, int]
 	hanging := make(chan struct{})
 	b := NewBatch(10, func(ctx context.Context, keys []int) (map[int]int, error) {
@@ -91,15 +91,15 @@ func hangingFlightIsOvertaken(t *testing.T) {
 			t.Errorf("group: %d, %v", v, err)
 		}
 	}
-	if took := time.Since(start); took != patience {
+	if took := time.Since(start); took != maxPending {
 		t.Errorf("group: three took %v", took)
 	}
 	release()
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	for range batchesInAir {
+	for range maxBatches {
 		wg.Go(func() { _, _ = b.Load(ctx, []int{0}) })
-		<-hanging // before others come, so that it is alone
+		<-hanging // before others come, so that it has a single caller
 	}
 	for i := 1; i < 4; i++ {
 		if v, err := b.Load(context.Background(), []int{i}); v[i] != 1 || err != nil {
@@ -110,50 +110,50 @@ func hangingFlightIsOvertaken(t *testing.T) {
 	wg.Wait()
 }
 
-// While flights carry one caller each, so many leave without a wait; riders
-// wait for the one that left last, also when it carries many.
-func TestWhoWaits(t *testing.T) {
+// maxLone calls of a single caller start without a wait. Waiters wait for the
+// call that started last, also when it has several callers.
+func TestWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g Group[int, time.Duration]
 		start := time.Now()
-		left := make([]time.Duration, 8)
+		started := make([]time.Duration, 8)
 		var wg sync.WaitGroup
-		for i := range left {
+		for i := range started {
 			time.Sleep(time.Millisecond)
 			wg.Go(func() {
-				left[i], _ = g.Do(t.Context(), 1, func(context.Context) (time.Duration, error) {
+				started[i], _ = g.Do(t.Context(), 1, func(context.Context) (time.Duration, error) {
 					since := time.Since(start)
-					time.Sleep(2*time.Millisecond + patience/10) // six others come meanwhile
+					time.Sleep(2*time.Millisecond + maxPending/10) // six others come meanwhile
 					return since, nil
 				})
 			})
 		}
 		wg.Wait()
-		for i, at := range left {
-			left[i] = at.Round(time.Millisecond)
+		for i, at := range started {
+			started[i] = at.Round(time.Millisecond)
 		}
 		const ms = time.Millisecond
 		want := []time.Duration{1 * ms, 2 * ms, 9 * ms, 9 * ms, 9 * ms, 9 * ms, 9 * ms, 9 * ms}
-		if !slices.Equal(left, want) {
-			t.Errorf("their flights left at %v, want %v", left, want)
+		if !slices.Equal(started, want) {
+			t.Errorf("their calls started at %v, want %v", started, want)
 		}
 	})
 }
 
-// Callers who are ready at the same moment share a flight that never waits.
-func TestReadyCallersBoardFirst(t *testing.T) {
+// Callers that are ready at the same moment share a call that never blocks.
+func TestReadyCallersShare(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	const callers = 50
 	var (
-		g       Group[int, int]
-		flights atomic.Int64
-		wg      sync.WaitGroup
+		g     Group[int, int]
+		calls atomic.Int64
+		wg    sync.WaitGroup
 	)
 	start := make(chan struct{})
 	for range callers {
 		wg.Go(func() {
 			<-start
-			v, err := g.Do(t.Context(), 1, func(context.Context) (int, error) { flights.Add(1); return 7, nil })
+			v, err := g.Do(t.Context(), 1, func(context.Context) (int, error) { calls.Add(1); return 7, nil })
 			if v != 7 || err != nil {
 				t.Errorf("%d, %v", v, err)
 			}
@@ -162,14 +162,14 @@ func TestReadyCallersBoardFirst(t *testing.T) {
 	runtime.Gosched() // all are at start
 	close(start)
 	wg.Wait()
-	if n := flights.Load(); n > callers/5 {
-		t.Errorf("%d callers took %d flights", callers, n)
+	if n := calls.Load(); n > callers/5 {
+		t.Errorf("%d callers took %d calls", callers, n)
 	}
 }
 
 func ExampleGroup() {
 	var g Group[string, string]
-	v, err := g.Do(context.Background(), "question", func(context.Context) (string, error) { return "answer", nil })
+	v, err := g.Do(context.Background(), "key", func(context.Context) (string, error) { return "value", nil })
 	fmt.Println(v, err)
-	// Output: answer <nil>
+	// Output: value <nil>
 }

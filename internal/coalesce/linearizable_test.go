@@ -15,34 +15,34 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// The promise is that a read sees every write that was acknowledged before it
-// began. porcupine looks for an order of all reads and writes in which each
-// takes effect between its beginning and its end. A stale read leaves none.
+// A read must see every write that was acknowledged before it began. porcupine
+// looks for an order of all reads and writes in which each takes effect between
+// its start and its end. With a stale read there is none.
 
-// logs are a few logs that only grow, the notes of who used them, and a fetch
-// that fails in every way there is.
+// logs are a few logs that only grow, the history of the operations on them,
+// and a fetch that fails in many ways.
 type logs struct {
 	t       *testing.T
 	lengths [6]atomic.Int64
-	clock   atomic.Int64 // orders beginnings and ends as no wall clock does
+	clock   atomic.Int64 // orders starts and ends
 
-	loads, flights, lost atomic.Int64
+	loads, calls, lost atomic.Int64
 
-	mu    sync.Mutex
-	notes []porcupine.Operation
+	mu      sync.Mutex
+	history []porcupine.Operation
 }
 
-// access is one append to a log, or one look at it. Its output is the length
-// that was made or found.
+// access is an append to a log or a read of it. Its output is the length after
+// the append, or the length that was read.
 type access struct {
 	log     int
 	appends bool
 }
 
 var model = porcupine.Model{
-	Partition: func(notes []porcupine.Operation) [][]porcupine.Operation {
+	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
 		byLog := make([][]porcupine.Operation, len(logs{}.lengths))
-		for _, n := range notes {
+		for _, n := range history {
 			log := n.Input.(access).log
 			byLog[log] = append(byLog[log], n)
 		}
@@ -58,17 +58,17 @@ var model = porcupine.Model{
 	},
 }
 
-func (l *logs) note(client int, a access, began, length int64) {
+func (l *logs) record(client int, a access, began, length int64) {
 	ended := l.clock.Add(1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.notes = append(l.notes, porcupine.Operation{ClientId: client, Input: a, Call: began, Output: length, Return: ended})
+	l.history = append(l.history, porcupine.Operation{ClientId: client, Input: a, Call: began, Output: length, Return: ended})
 }
 
 func (l *logs) fetch(ctx context.Context, keys []int) (map[int]int64, error) {
-	l.flights.Add(1)
-	if len(keys) > mostKeys {
-		l.t.Errorf("asked for %d keys at once", len(keys))
+	l.calls.Add(1)
+	if len(keys) > maxKeys {
+		l.t.Errorf("%d keys in one call", len(keys))
 	}
 	fate := rand.IntN(40)
 	pause := func(atMost time.Duration) {
@@ -86,7 +86,7 @@ func (l *logs) fetch(ctx context.Context, keys []int) (map[int]int64, error) {
 	pause(100 * time.Microsecond)
 	found := map[int]int64{}
 	for _, k := range keys {
-		found[k] = l.lengths[k].Load() // what is read here is read early …
+		found[k] = l.lengths[k].Load() // read early …
 	}
 	switch fate {
 	case 2:
@@ -94,27 +94,27 @@ func (l *logs) fetch(ctx context.Context, keys []int) (map[int]int64, error) {
 	case 3:
 		panic("late")
 	case 4:
-		time.Sleep(3 * patience) // the next flight must not wait for this one
+		time.Sleep(3 * maxPending) // the next call must not wait for this one
 	}
 	pause(300 * time.Microsecond)
-	return found, ctx.Err() // … and handed out late, which makes joining stale
+	return found, ctx.Err() // … and returned late, which makes a joined call stale
 }
 
-// load is how fetch is called: by way of a Group, of a Batch, or naively.
+// load calls fetch through a Group, through a Batch, or naively.
 type load func(ctx context.Context, l *logs, keys []int) (map[int]int64, error)
 
-// questions overlap, as those of many requests do.
-var questions = [][]int{{0}, {1}, {2, 3}, {1, 2, 5}, {3, 4}}
+// requests overlap, as those of many clients do.
+var requests = [][]int{{0}, {1}, {2, 3}, {1, 2, 5}, {3, 4}}
 
-// mostKeys is more than a question has and less than all have together.
-const mostKeys = 5
+// maxKeys is more than a request has and less than all have together.
+const maxKeys = 5
 
-// enough is a hundred times what porcupine takes. Where it finds no order it
-// may have to try very many, and longer would not help.
-const enough = 10 * time.Second
+// checkTimeout is a hundred times what porcupine takes. Where it finds no order
+// it may have to try very many, and more time would not help.
+const checkTimeout = 10 * time.Second
 
-// hammer lets clients write and read at the same time, then tells what
-// porcupine says. It runs in a bubble of time: nothing waits in earnest.
+// hammer lets clients write and read at the same time and returns porcupine's
+// verdict. It runs with synctest's clock: nothing really waits.
 func hammer(t *testing.T, load load) (*logs, porcupine.CheckResult) {
 	const clients, rounds = 32, 200
 	l := &logs{t: t}
@@ -124,34 +124,34 @@ func hammer(t *testing.T, load load) (*logs, porcupine.CheckResult) {
 			wg.Go(func() {
 				for range rounds {
 					time.Sleep(rand.N(100 * time.Microsecond))
-					keys := questions[rand.IntN(len(questions))]
+					keys := requests[rand.IntN(len(requests))]
 					if rand.IntN(3) == 0 {
 						began := l.clock.Add(1)
 						length := l.lengths[keys[0]].Add(1)
-						l.note(c, access{keys[0], true}, began, length)
+						l.record(c, access{keys[0], true}, began, length)
 						continue
 					}
-					l.look(c, load, keys)
+					l.read(c, load, keys)
 				}
 			})
 		}
 		wg.Wait()
-		time.Sleep(time.Minute) // flights that everybody left are still up
+		time.Sleep(time.Minute) // calls that all callers left are still in flight
 	})
-	said := porcupine.CheckOperationsTimeout(model, l.notes, enough)
-	t.Logf("%d loads, %d flights, %d notes: %s", l.loads.Load(), l.flights.Load(), len(l.notes), said)
-	return l, said
+	result := porcupine.CheckOperationsTimeout(model, l.history, checkTimeout)
+	t.Logf("%d loads, %d calls, %d operations: %s", l.loads.Load(), l.calls.Load(), len(l.history), result)
+	return l, result
 }
 
-// look asks for keys, and notes what it is told: a failure tells nothing.
-func (l *logs) look(client int, load load, keys []int) {
+// read loads keys and records the lengths that it gets; an error says nothing.
+func (l *logs) read(client int, load load, keys []int) {
 	ctx := context.Background()
-	if rand.IntN(5) == 0 { // leaves when it takes too long
+	if rand.IntN(5) == 0 { // a caller that leaves after a while
 		short, cancel := context.WithTimeout(ctx, rand.N(300*time.Microsecond))
 		defer cancel()
 		ctx = short
 	}
-	// Who flies alone gets the panic.
+	// A single caller gets the panic.
 	defer func() { _ = recover() }()
 	l.loads.Add(1)
 	began := l.clock.Add(1)
@@ -167,26 +167,26 @@ func (l *logs) look(client int, load load, keys []int) {
 		if !ok {
 			l.t.Errorf("key %d was not fetched", k)
 		}
-		l.note(client, access{k, false}, began, length)
+		l.record(client, access{k, false}, began, length)
 	}
 }
 
 func wantFresh(t *testing.T, load load) {
 	t.Helper()
-	l, said := hammer(t, load)
-	if said != porcupine.Ok {
-		_, info := porcupine.CheckOperationsVerbose(model, l.notes, enough)
+	l, result := hammer(t, load)
+	if result != porcupine.Ok {
+		_, info := porcupine.CheckOperationsVerbose(model, l.history, checkTimeout)
 		picture := filepath.Join(t.ArtifactDir(), "history.html")
-		t.Errorf("the history is %s; go test -artifacts keeps a picture of it: %s, %v", said, picture, porcupine.VisualizePath(model, info, picture))
+		t.Errorf("the history is %s; go test -artifacts keeps a picture of it: %s, %v", result, picture, porcupine.VisualizePath(model, info, picture))
 	}
 	if n := l.lost.Load(); n > 0 {
-		t.Errorf("%d times somebody who left took the flight along", n)
+		t.Errorf("%d times a caller that left failed the call of others", n)
 	}
-	if l.flights.Load()*3 > l.loads.Load()*2 {
-		t.Errorf("%d flights for %d loads: little was shared", l.flights.Load(), l.loads.Load())
+	if l.calls.Load()*3 > l.loads.Load()*2 {
+		t.Errorf("%d calls for %d loads: little was shared", l.calls.Load(), l.loads.Load())
 	}
-	if len(l.notes) < int(l.loads.Load()) { // two for many a load, and one for each append
-		t.Errorf("%d loads and only %d notes", l.loads.Load(), len(l.notes))
+	if len(l.history) < int(l.loads.Load()) { // two for many loads, one for each append
+		t.Errorf("%d loads and only %d operations", l.loads.Load(), len(l.history))
 	}
 }
 
@@ -195,53 +195,53 @@ func TestGroupIsFresh(t *testing.T) {
 	wantFresh(t, func(ctx context.Context, l *logs, keys []int) (map[int]int64, error) {
 		return g.Do(ctx, fmt.Sprint(keys), func(ctx context.Context) (map[int]int64, error) { return l.fetch(ctx, keys) })
 	})
-	if len(g.lines) != 0 {
-		t.Errorf("%d questions are remembered after the last answer", len(g.lines))
+	if len(g.keys) != 0 {
+		t.Errorf("%d keys are remembered after the last response", len(g.keys))
 	}
 }
 
 func TestBatchIsFreshAndWhole(t *testing.T) {
 	var all *logs
-	b := NewBatch(mostKeys, func(ctx context.Context, keys []int) (map[int]int64, error) { return all.fetch(ctx, keys) })
+	b := NewBatch(maxKeys, func(ctx context.Context, keys []int) (map[int]int64, error) { return all.fetch(ctx, keys) })
 	var once sync.Once
 	wantFresh(t, func(ctx context.Context, l *logs, keys []int) (map[int]int64, error) {
 		once.Do(func() { all = l })
 		return b.Load(ctx, keys)
 	})
-	if b.inAir != 0 || b.boarding != nil {
-		t.Errorf("%d flights are in the air after the last answer", b.inAir)
+	if b.inFlight != 0 || b.pending != nil {
+		t.Errorf("%d calls are in flight after the last response", b.inFlight)
 	}
 }
 
-// The same check catches the usual way of joining, so it can fail.
-func TestCheckCatchesTheNaiveJoin(t *testing.T) {
+// The same check finds that joining a call in flight is stale, so it can fail.
+func TestCheckFindsStaleJoins(t *testing.T) {
 	var mu sync.Mutex
-	inAir := map[string]*flight[map[int]int64]{}
+	inFlight := map[string]*call[map[int]int64]{}
 	naive := func(ctx context.Context, l *logs, keys []int) (map[int]int64, error) {
-		question := fmt.Sprint(keys)
+		key := fmt.Sprint(keys)
 		mu.Lock()
-		f := inAir[question]
-		if f == nil {
-			f = &flight[map[int]int64]{ctx: context.WithoutCancel(ctx), landed: make(chan struct{})}
-			f.fly = func(ctx context.Context) (map[int]int64, error) {
+		c := inFlight[key]
+		if c == nil {
+			c = &call[map[int]int64]{ctx: context.WithoutCancel(ctx), done: make(chan struct{})}
+			c.f = func(ctx context.Context) (map[int]int64, error) {
 				defer func() {
 					mu.Lock()
-					delete(inAir, question)
+					delete(inFlight, key)
 					mu.Unlock()
 				}()
 				return l.fetch(ctx, keys)
 			}
-			inAir[question] = f
-			go f.run()
+			inFlight[key] = c
+			go c.run()
 		}
 		mu.Unlock()
-		return f.wait(ctx)
+		return c.wait(ctx)
 	}
-	said := porcupine.Unknown
-	for try := 0; try < 3 && said == porcupine.Unknown; try++ {
-		_, said = hammer(t, naive)
+	result := porcupine.Unknown
+	for try := 0; try < 3 && result == porcupine.Unknown; try++ {
+		_, result = hammer(t, naive)
 	}
-	if said != porcupine.Illegal {
-		t.Errorf("joining a call under way is %s", said)
+	if result != porcupine.Illegal {
+		t.Errorf("joining a call in flight is %s", result)
 	}
 }
