@@ -1,10 +1,9 @@
 import { gzipSync } from 'fflate';
 import { defineConfig } from 'vite';
 
-// Of everything but the page itself only the gzip form is kept: it is what the
-// server sends and embeds, at a third of the size. fflate is used instead of
-// node:zlib because its bytes do not depend on the Node version or the CPU, and
-// CI compares the bytes.
+// Replaces every file but the page with its gzip form, which the server embeds
+// and sends, at a third of the size. fflate is used instead of node:zlib because
+// its output does not depend on the Node version or the CPU, and CI compares it.
 const gzipAssets = {
   name: 'gzip-assets',
   generateBundle: {
@@ -32,14 +31,14 @@ export default defineConfig({
     outDir: '../dist',
     emptyOutDir: true,
     target: 'es2022',
-    // A data: URI would need its own allowance in the page's policy.
+    // A data: URI would need an exception in the page's Content-Security-Policy.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     license: { fileName: 'licenses.txt' },
-    // Monaco is one big chunk, loaded only here; its size is no news.
+    // Monaco is one big chunk, loaded only by this page.
     chunkSizeWarningLimit: 4096,
-    // Libraries that also serve React server components say "use client",
-    // which means nothing in a page that has only a client.
+    // Libraries that support React server components contain "use client",
+    // which has no effect here.
     rolldownOptions: { checks: { moduleLevelDirective: false } },
   },
 });

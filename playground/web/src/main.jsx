@@ -1,7 +1,7 @@
 import './workers.js';
 
-// graphiql/style.css carries Roboto and Fira Code as data: URIs, 300 kB of
-// them. Taking the parts it is made of leaves the fonts out.
+// graphiql/style.css embeds Roboto and Fira Code as 300 kB of data: URIs.
+// Importing the style sheets that it consists of leaves the fonts out.
 import '@graphiql/react/style.css';
 import '@graphiql/plugin-doc-explorer/style.css';
 import '@graphiql/plugin-history/style.css';
@@ -21,7 +21,7 @@ subscriptions.protocol = endpoint.protocol.replace('http', 'ws');
 
 const fetcher = createGraphiQLFetcher({
   url: endpoint.pathname,
-  // The socket opens with the first subscription, not with the page.
+  // The WebSocket opens with the first subscription, not with the page.
   subscriptionUrl: subscriptions.href,
 });
 

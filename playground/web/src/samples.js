@@ -1,14 +1,14 @@
-// Each sample opens in a tab of its own, so that Ctrl-Enter never has to ask
-// which operation to run.
+// Each sample opens in its own tab, so that Ctrl-Enter never has to ask which
+// operation to run.
 export const samples = [
   {
     query: `# A page of listings, each with the user who owns it.
-# Run it with Ctrl-Enter; pageNum: 2 is the next page.
+# Press Ctrl-Enter to run it; pageNum: 2 is the next page.
 query Listings {
   listings(pageNum: 1, pageSize: 10) {
     id
     listingType
-    # a whole number
+    # in whole units of the currency
     price
     # microseconds since 1970-01-01 UTC
     createdAt
@@ -21,7 +21,7 @@ query Listings {
 `,
   },
   {
-    query: `# A page of users, with up to three listings of each.
+    query: `# A page of users, each with up to three of their listings.
 query Users {
   users(pageNum: 1, pageSize: 10) {
     id
@@ -36,7 +36,7 @@ query Users {
 `,
   },
   {
-    query: `# The listings of one user only. The id is a variable:
+    query: `# The listings of one user. The id is a variable:
 # change it in the Variables pane below.
 query ListingsOfUser($userId: ID!) {
   listings(userId: $userId) {
@@ -49,8 +49,8 @@ query ListingsOfUser($userId: ID!) {
     variables: JSON.stringify({ userId: '1' }, null, 2),
   },
   {
-    query: `# One listing and one user by id, in one request. An id
-# that nothing has gives null, not an error.
+    query: `# One listing and one user by id, in one request. An
+# unknown id returns null, not an error.
 query ById($listingId: ID!, $userId: ID!) {
   listing(id: $listingId) {
     listingType
@@ -68,7 +68,7 @@ query ById($listingId: ID!, $userId: ID!) {
     variables: JSON.stringify({ listingId: '1', userId: '1' }, null, 2),
   },
   {
-    query: `# Creates a user and answers with the id it was given.
+    query: `# Creates a user and returns its id.
 mutation CreateUser($input: CreateUserInput!) {
   createUser(input: $input) {
     user {
@@ -82,7 +82,7 @@ mutation CreateUser($input: CreateUserInput!) {
     variables: JSON.stringify({ input: { name: 'Ada' } }, null, 2),
   },
   {
-    query: `# Creates a listing for a user who is there already.
+    query: `# Creates a listing for an existing user.
 # listingType is RENT or SALE.
 mutation CreateListing($input: CreateListingInput!) {
   createListing(input: $input) {

@@ -1,5 +1,5 @@
-// GraphiQL ships this wiring as graphiql/setup-workers/vite, but that file
-// writes a console line for every worker it starts.
+// graphiql/setup-workers/vite does the same, but logs a line to the console for
+// every worker it starts.
 import EditorWorker from 'monaco-editor/esm/vs/editor/editor.worker.js?worker';
 import JSONWorker from 'monaco-editor/esm/vs/language/json/json.worker.js?worker';
 import GraphQLWorker from 'monaco-graphql/esm/graphql.worker.js?worker';
