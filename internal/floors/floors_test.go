@@ -119,7 +119,7 @@ type guest struct {
 	why  string
 }
 
-const advice = "\n\tThe table is in internal/floors/floors_test.go, the reasons are in docs/decisions/0001-house.md."
+const advice = "\n\tThe table is in internal/floors/floors_test.go, the reasons are in docs/decisions/0001-layout.md."
 
 func TestEveryImportIsInTheTable(t *testing.T) {
 	for _, f := range goFiles(t) {
