@@ -1,11 +1,10 @@
-// Package playground serves the two pages a person meets in a browser: the
-// start page at / and GraphiQL at /playground.
+// Package playground serves the pages for people: the start page at / and
+// GraphiQL at /playground.
 //
 // GraphiQL is built by Vite from web/ into dist/, which is committed and
-// embedded, so the program needs neither Node nor the network to serve it.
-// Package cmd/veranda mounts both handlers on the public port. The page in the
-// browser talks to /graphql of the origin it came from and to nothing else;
-// this package knows nothing about the API behind that path.
+// embedded, so that neither Node nor another host is needed to serve it. Package
+// cmd/veranda adds the routes to the public layer. The page calls /graphql of its
+// own origin; this package does not know that API.
 package playground
 
 import (
@@ -14,15 +13,19 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
 	"html/template"
 	"io"
-	"io/fs"
+	"log/slog"
 	"net/http"
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+
+	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
 //go:embed dist
@@ -32,181 +35,117 @@ var dist embed.FS
 var startSource string
 
 const (
-	// assetPrefix is what Vite's base and assetsDir make of an asset's URL.
-	assetPrefix = "/playground/assets/"
+	htmlType = "text/html; charset=utf-8"
 
-	// playgroundPolicy is as tight as GraphiQL works with. Two allowances are
-	// there only because Monaco cannot do without them: it writes its theme and
-	// its cursor rules as style elements and positions every line of text with
-	// a style attribute, and it takes no nonce for either ('unsafe-inline' for
-	// styles); its squiggles and icons are data: images. Scripts and workers
-	// are plain files, so neither eval, inline script nor blob: is allowed.
-	// 'self' in connect-src also covers a WebSocket of the same host.
+	// playgroundPolicy is as strict as GraphiQL allows. Monaco needs two
+	// exceptions: it writes its theme and cursor rules as style elements and
+	// positions each line with a style attribute, neither with a nonce
+	// ('unsafe-inline' for styles); and its icons are data: images. Scripts and
+	// workers are files, without eval, inline scripts or blob: URLs. 'self' in
+	// connect-src includes WebSockets of the same host.
 	playgroundPolicy = "default-src 'none'; script-src 'self'; worker-src 'self'; " +
 		"connect-src 'self'; style-src 'self' 'unsafe-inline'; img-src data:; font-src 'self'; " +
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-// startPolicy names the start page's one style element by its hash and allows
-// nothing else but the empty data: icon, which keeps browsers from asking for
-// /favicon.ico.
+// startPolicy allows the start page's one style element by its hash, and the
+// empty data: icon that keeps browsers from loading /favicon.ico.
 var startPolicy = "default-src 'none'; style-src 'sha256-" + styleHash(startSource) + "'; img-src data:; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 var startPage = template.Must(template.New("start").Parse(startSource))
 
-// Handler serves GraphiQL: the page at /playground, what it loads below
-// /playground/assets/, and the licenses of the libraries in it at
-// /playground/licenses.txt. It looks at the whole path, so mount it without
-// stripping the prefix.
-func Handler() http.Handler {
-	page, err := dist.ReadFile("dist/index.html")
-	if err != nil {
-		panic(err)
-	}
-	names, err := fs.Glob(dist, "dist/assets/*.gz")
-	if err != nil {
-		panic(err)
-	}
-	assets := map[string]string{} // their names in dist, by path
-	for _, name := range names {
-		assets[assetPrefix+strings.TrimSuffix(path.Base(name), ".gz")] = name
-	}
+var errNoRoute = apierror.New(apierror.NotFound, "no such route")
 
-	return guard(playgroundPolicy, func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/playground", "/playground/":
-			sendPage(w, r, page)
-			return
-		case "/playground/licenses.txt":
-			w.Header().Set("Cache-Control", "no-cache")
-			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-			sendGzip(w, r, "dist/licenses.txt.gz")
-			return
-		}
-		asset, ok := assets[r.URL.Path]
-		if !ok {
-			sendError(w, http.StatusNotFound, "no such route")
-			return
-		}
-		// The name holds a hash of the content, so the content behind a name
-		// never changes.
-		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-		w.Header().Set("Content-Type", assetType(r.URL.Path))
-		sendGzip(w, r, asset)
-	})
+// Routes adds the start page, GraphiQL, its assets below /playground/assets and
+// the licenses of its libraries at /playground/licenses.txt to r.
+func Routes(r chi.Router, log *slog.Logger) {
+	r.With(headers(startPolicy)...).Get("/", httpapi.Handle(log, start))
+	r = r.With(headers(playgroundPolicy)...)
+	r.Get("/playground", httpapi.Handle(log, page))
+	r.Get("/playground/", httpapi.Handle(log, page))
+	r.Get("/playground/licenses.txt", httpapi.Handle(log, licenses))
+	r.Get("/playground/assets/{name}", httpapi.Handle(log, asset))
+	r.Get("/playground/*", httpapi.Handle(log, func(http.ResponseWriter, *http.Request) error { return errNoRoute }))
 }
 
-// Start serves the page at /, which says what the server offers and how to try
+// headers returns middleware that sets the headers of every page and file.
+func headers(policy string) chi.Middlewares {
+	return chi.Middlewares{
+		middleware.SetHeader("Content-Security-Policy", policy),
+		middleware.SetHeader("X-Content-Type-Options", "nosniff"),
+		middleware.SetHeader("Referrer-Policy", "no-referrer"),
+		middleware.SetHeader("Cross-Origin-Opener-Policy", "same-origin"),
+	}
+}
+
+// start serves the start page, which shows what the server offers and how to try
 // it.
-func Start() http.Handler {
-	return guard(startPolicy, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/" {
-			sendError(w, http.StatusNotFound, "no such route")
-			return
-		}
-		scheme := "http"
-		if r.TLS != nil {
-			scheme = "https"
-		}
-		var page bytes.Buffer
-		if err := startPage.Execute(&page, scheme+"://"+r.Host); err != nil {
-			sendError(w, http.StatusInternalServerError, "internal error")
-			return
-		}
-		sendPage(w, r, page.Bytes())
-	})
-}
-
-// guard sets the headers every answer carries, errors included, and lets only
-// reads through.
-func guard(policy string, next http.HandlerFunc) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", policy)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			h.Set("Allow", "GET, HEAD")
-			sendError(w, http.StatusMethodNotAllowed, "method not allowed")
-			return
-		}
-		next(w, r)
-	})
-}
-
-// sendPage sends a page that a browser may keep but must ask about each time.
-func sendPage(w http.ResponseWriter, r *http.Request, body []byte) {
-	sum := sha256.Sum256(body)
-	etag := `"` + hex.EncodeToString(sum[:16]) + `"`
-	h := w.Header()
-	h.Set("Cache-Control", "no-cache")
-	h.Set("ETag", etag)
-	if matches(r.Header.Get("If-None-Match"), etag) {
-		w.WriteHeader(http.StatusNotModified)
-		return
+func start(w http.ResponseWriter, r *http.Request) error {
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
 	}
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.Write(body)
+	var html bytes.Buffer
+	if err := startPage.Execute(&html, scheme+"://"+r.Host); err != nil {
+		return err
+	}
+	httpapi.WriteTagged(w, r, htmlType, func(b []byte) []byte { return append(b, html.Bytes()...) })
+	return nil
 }
 
-// sendGzip sends an embedded file as it is. The rare client that does not take
-// gzip pays for the unpacking: a second, plain copy of every asset would make the
-// program more than 6 MB larger for everybody. Nor is there one in memory.
-func sendGzip(w http.ResponseWriter, r *http.Request, name string) {
-	packed, err := dist.Open(name)
+func page(w http.ResponseWriter, r *http.Request) error {
+	html, err := dist.ReadFile("dist/index.html")
 	if err != nil {
-		panic(err)
+		return err
 	}
-	defer packed.Close()
+	httpapi.WriteTagged(w, r, htmlType, func(b []byte) []byte { return append(b, html...) })
+	return nil
+}
+
+func licenses(w http.ResponseWriter, r *http.Request) error {
+	return writeFile(w, r, "licenses.txt", "text/plain; charset=utf-8", "no-cache")
+}
+
+// asset serves a file whose name has a hash of its content, which therefore never
+// changes.
+func asset(w http.ResponseWriter, r *http.Request) error {
+	name := chi.URLParam(r, "name")
+	return writeFile(w, r, "assets/"+name, assetType(name), "public, max-age=31536000, immutable")
+}
+
+// writeFile serves an embedded file, which is compressed. It decompresses the file
+// for a client that does not accept gzip, which is rare: plain copies would make
+// the program more than 6 MB larger.
+func writeFile(w http.ResponseWriter, r *http.Request, name, contentType, cacheControl string) error {
+	file, err := dist.Open("dist/" + name + ".gz")
+	if err != nil {
+		return errNoRoute
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
 	h := w.Header()
+	h.Set("Cache-Control", cacheControl)
+	h.Set("Content-Type", contentType)
 	h.Set("Vary", "Accept-Encoding")
+	var body io.Reader = file
 	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
-		info, err := packed.Stat()
-		if err != nil {
-			panic(err)
-		}
 		h.Set("Content-Encoding", "gzip")
 		h.Set("Content-Length", strconv.FormatInt(info.Size(), 10))
-		io.Copy(w, packed)
-		return
+	} else if body, err = gzip.NewReader(file); err != nil {
+		return err
 	}
-	if r.Method == http.MethodHead {
-		return
+	if r.Method != http.MethodHead {
+		_, _ = io.Copy(w, body) // fails only if the client is gone
 	}
-	plain, err := gzip.NewReader(packed)
-	if err != nil {
-		sendError(w, http.StatusInternalServerError, "internal error")
-		return
-	}
-	io.Copy(w, plain)
+	return nil
 }
 
-func sendError(w http.ResponseWriter, status int, message string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(struct {
-		Result bool     `json:"result"`
-		Errors []string `json:"errors"`
-	}{false, []string{message}})
-}
-
-// matches reports whether an If-None-Match header names etag. The weak form of
-// a tag counts too: a proxy that repacks a page weakens its tag.
-func matches(ifNoneMatch, etag string) bool {
-	for tag := range strings.SplitSeq(ifNoneMatch, ",") {
-		tag = strings.TrimSpace(tag)
-		if tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
-			return true
-		}
-	}
-	return false
-}
-
-// acceptsGzip reports whether an Accept-Encoding header names gzip and does not
-// forbid it with a weight of zero.
+// acceptsGzip reports whether an Accept-Encoding header (RFC 9110, 12.5.3) names
+// gzip with a weight that is not zero.
 func acceptsGzip(accept string) bool {
 	for coding := range strings.SplitSeq(accept, ",") {
 		name, weight, _ := strings.Cut(coding, ";")
@@ -223,8 +162,8 @@ func acceptsGzip(accept string) bool {
 	return false
 }
 
-// assetType does not ask package mime, whose answers depend on the files of the
-// machine it runs on; nosniff makes a wrong answer fatal to a script.
+// assetType returns the content type of a file. Package mime would consult the
+// machine's files, and with nosniff a script of a wrong type does not run.
 func assetType(name string) string {
 	switch path.Ext(name) {
 	case ".js":

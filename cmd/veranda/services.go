@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -119,10 +118,7 @@ func startPublicAPI(log *slog.Logger, c publicConfig) (*service, error) {
 	r := httpapi.NewRouter()
 	r.Use(c.doors.origins.CORS)
 	srv.Health(r)
-	r.Method(http.MethodGet, "/", playground.Start())
-	graphiQL := playground.Handler()
-	r.Handle("/playground", graphiQL)
-	r.Handle("/playground/*", graphiQL)
+	playground.Routes(r, srv.Log())
 	r.Handle("/graphql", door)
 	rest.New(api, srv.Log()).Routes(r)
 	srv.Start(r, api.Ready)
