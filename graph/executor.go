@@ -16,7 +16,7 @@ import (
 	"github.com/veranda-go/veranda/graph/prepare"
 	"github.com/veranda-go/veranda/internal/apierror"
 	"github.com/veranda-go/veranda/internal/backendclient"
-	"github.com/veranda-go/veranda/internal/httpapi"
+	"github.com/veranda-go/veranda/internal/idempotency"
 	"github.com/veranda-go/veranda/publicapi"
 )
 
@@ -105,7 +105,7 @@ func (e *executor) respond(ctx context.Context, op *prepare.Operation) *graphql.
 		}
 	}
 	if op.Operation == ast.Mutation {
-		key, err := httpapi.IdempotencyKey(op.Header)
+		key, err := idempotency.KeyOf(op.Header)
 		if err != nil {
 			return e.failure(ctx, err)
 		}

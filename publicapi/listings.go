@@ -19,10 +19,7 @@ func (a *API) Listings(ctx context.Context, pg pagination.Page, userID int64) ([
 	if err := apierror.FromFields(pg.Validate(a.maxPageSize)); err != nil {
 		return nil, err
 	}
-	if _, ok := pg.Offset(); !ok {
-		return nil, nil // some backends' offsets overflow
-	}
-	found, err := a.listings.List(ctx, pg, userID)
+	found, err := pagination.Rows(pg, func(int64) ([]listings.Listing, error) { return a.listings.List(ctx, pg, userID) })
 	return found, documented(err, listingService)
 }
 
@@ -99,7 +96,7 @@ func (a *API) CreateListing(ctx context.Context, d listings.Draft, key string) (
 	if err := apierror.FromFields(d.Validate()); err != nil {
 		return listings.Listing{}, false, err
 	}
-	if err := a.listingKeys.requireKeys(ctx, key, a.listings.HonoursKeys); err != nil {
+	if err := a.listingKeys.requireKeys(ctx, key, a.listings.HonorsKeys); err != nil {
 		return listings.Listing{}, false, err
 	}
 	owner, err := a.User(ctx, d.UserID)

@@ -3,7 +3,6 @@ package publicapi
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/users"
@@ -18,10 +17,7 @@ func (a *API) Users(ctx context.Context, pg pagination.Page) ([]users.User, erro
 	if err := apierror.FromFields(pg.Validate(a.maxPageSize)); err != nil {
 		return nil, err
 	}
-	if _, ok := pg.Offset(); !ok {
-		return nil, nil // some backends' offsets overflow
-	}
-	found, err := a.users.List(ctx, pg)
+	found, err := pagination.Rows(pg, func(int64) ([]users.User, error) { return a.users.List(ctx, pg) })
 	return found, documented(err, userService)
 }
 
@@ -44,7 +40,7 @@ func (a *API) CreateUser(ctx context.Context, d users.Draft, key string) (_ user
 	if err := apierror.FromFields(d.Validate()); err != nil {
 		return users.User{}, false, err
 	}
-	if err := a.userKeys.requireKeys(ctx, key, a.users.HonoursKeys); err != nil {
+	if err := a.userKeys.requireKeys(ctx, key, a.users.HonorsKeys); err != nil {
 		return users.User{}, false, err
 	}
 	u, replayed, err := a.users.Create(ctx, d, key)
@@ -113,8 +109,7 @@ func (a *API) findUsers(ctx context.Context, ids []int64) (map[int64]*users.User
 			u := &list[i]
 			found[u.ID] = u
 			if a.userCache != nil {
-				keep := *u
-				keep.Name = strings.Clone(u.Name) // else the whole response stays in memory
+				keep := *u // else the whole list stays in memory
 				a.userCache.Set(u.ID, &keep)
 			}
 		}

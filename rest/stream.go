@@ -11,57 +11,54 @@ import (
 	"github.com/veranda-go/veranda/publicapi"
 )
 
-// stream sends each new listing as a server-sent event (HTML standard, 9.2).
-// A client that comes back with Last-Event-ID, as browsers do by themselves,
-// misses nothing. One that begins now is told where that is, by an event
-// "start" without data, so that it may also be cut off before its first
-// listing.
-func (d *Handler) stream(w http.ResponseWriter, r *http.Request) error {
-	p, err := httpapi.Query(r)
-	if err != nil {
-		return err
-	}
+// stream sends each new listing as a server-sent event (HTML standard, 9.2). A
+// client that reconnects with Last-Event-ID, as browsers do, misses none. A
+// stream without it begins with an event "start" that has an id and no data, so
+// that the client can reconnect before its first listing too.
+func (h *Handler) stream(w http.ResponseWriter, r *http.Request) error {
+	p := httpapi.Query(r)
 	userID := p.Int("user_id", 0)
 	after, given := p.Text("after")
 	if err := p.Err(); err != nil {
 		return err
 	}
-	// The header is newer: a browser repeats the URL that it began with.
+	// The header is newer than the URL, which a browser repeats.
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
 		after = last
 	} else if given && after == "" {
 		return apierror.Invalidf("after", "must not be empty")
 	}
 	start := after == ""
+	var err error
 	if start {
-		if after, err = d.api.FeedEnd(r.Context()); err != nil {
+		if after, err = h.api.FeedEnd(r.Context()); err != nil {
 			return err
 		}
 	}
-	follow, err := d.api.Follow(r.Context(), userID, after)
+	follow, err := h.api.Follow(r.Context(), userID, after)
 	if err != nil {
 		return err
 	}
 	if r.Method == http.MethodHead {
-		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
-		return nil // who wants no body cannot want one that does not end
+		w.Header().Set("Content-Type", httpapi.MediaEvents)
+		return nil
 	}
-	events := httpapi.NewEvents(w, r, d.limits)
+	events := httpapi.NewEvents(w, r, h.limits)
 	defer events.Close()
 	if start {
 		events.Send("start", after, nil)
 	}
-	_ = follow(events.Done, func(batch []publicapi.ListingCreated) error { // ends with the client
-		list := make([]listings.Listing, len(batch))
+	// It ends with the client, to which an error could not be written.
+	_ = follow(events.Done, func(batch []publicapi.ListingCreated) error {
+		rows := make([]listings.Listing, len(batch))
 		for i, e := range batch {
-			list[i] = *e.Listing
+			rows[i] = *e.Listing
 		}
-		owners, errs := d.owners(d.api.WithLoaders(events.Done), list)
+		owners, errs := h.owners(h.api.WithLoaders(events.Done), rows)
 		for i := range batch {
 			sent := events.Send("listing", batch[i].Cursor, func(b []byte) []byte {
-				b = appendListing(b, &list[i], owners[i])
-				if errs != nil && errs[i] != nil {
-					// Its user may exist all the same.
+				b = appendListing(b, &rows[i], owners[i])
+				if errs != nil && errs[i] != nil { // or the user might not exist
 					b = fastjson.AppendStrings(append(b[:len(b)-1], `,"errors":`...), apierror.From(errs[i]).Messages())
 					b = append(b, '}')
 				}

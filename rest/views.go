@@ -8,7 +8,48 @@ import (
 	"github.com/veranda-go/veranda/internal/fastjson"
 )
 
-// appendListing appends a listing as this door shows it: with its user in
+// listView is a page of listings as the REST API writes it.
+type listView struct {
+	rows   []listings.Listing
+	owners []*users.User // of rows
+	errors []string
+
+	// extended is set for a request with parameters that are not documented; its
+	// response has the members that follow.
+	extended bool
+	more     bool
+	order    listings.Order
+}
+
+func (v *listView) append(b []byte) []byte {
+	b = append(b, `{"result":true,"listings":[`...)
+	for i := range v.rows {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendListing(b, &v.rows[i], v.owners[i])
+	}
+	b = append(b, ']')
+	if v.extended {
+		b = strconv.AppendBool(append(b, `,"has_more":`...), v.more)
+		b = v.appendCursor(append(b, `,"start_cursor":`...), 0)
+		b = v.appendCursor(append(b, `,"end_cursor":`...), len(v.rows)-1)
+	}
+	if len(v.errors) > 0 {
+		b = fastjson.AppendStrings(append(b, `,"errors":`...), v.errors)
+	}
+	return append(b, '}')
+}
+
+// appendCursor appends the cursor of row i, or null if there are no rows.
+func (v *listView) appendCursor(b []byte, i int) []byte {
+	if len(v.rows) == 0 {
+		return append(b, "null"...)
+	}
+	return fastjson.AppendString(b, listings.CursorOf(&v.rows[i], v.order).String())
+}
+
+// appendListing appends a listing as the REST API writes it: with its user in
 // place of user_id.
 func appendListing(b []byte, l *listings.Listing, owner *users.User) []byte {
 	b = append(b, `{"id":`...)
@@ -22,12 +63,4 @@ func appendListing(b []byte, l *listings.Listing, owner *users.User) []byte {
 		b = owner.AppendJSON(b)
 	}
 	return append(b, '}')
-}
-
-// appendCursor appends the cursor of listing i, or null if there is none.
-func appendCursor(b []byte, list []listings.Listing, i int, order listings.Order) []byte {
-	if len(list) == 0 {
-		return append(b, "null"...)
-	}
-	return fastjson.AppendString(b, listings.CursorOf(&list[i], order).String())
 }

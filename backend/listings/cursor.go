@@ -8,17 +8,17 @@ import (
 	"github.com/veranda-go/veranda/internal/apierror"
 )
 
-// Cursor is a place in a list: that of one listing, in one order. It stays
-// valid whatever is created or removed around it.
+// Cursor is the position of a listing in an order. It stays valid when listings
+// are created or deleted.
 type Cursor struct {
 	Order Order
-	// Key is what the order goes by: created_at or the price.
+	// Key is created_at or the price, as the order has it.
 	Key int64
 	// ID breaks ties.
 	ID int64
 }
 
-// CursorOf is the place of l in a list in the given order.
+// CursorOf returns the position of l in order.
 func CursorOf(l *Listing, order Order) Cursor {
 	if order.byPrice() {
 		return Cursor{order, l.Price, l.ID}
@@ -26,14 +26,14 @@ func CursorOf(l *Listing, order Order) Cursor {
 	return Cursor{order, l.CreatedAt, l.ID}
 }
 
-// cursorVersion begins every cursor. A new meaning takes a new number, so
-// that an old cursor is refused and not misread.
+// cursorVersion begins every cursor. It changes with the encoding, so that a
+// cursor of another version is refused.
 const cursorVersion = 1
 
-// String is the cursor as callers see it, about 20 characters fit for a URL:
-// version and order in a byte, key and id in as few as they need, two for a
-// checksum. The checksum is no secret: it tells slips, not forgers, and a
-// forged cursor is just another place.
+// String returns the cursor as clients see it, about 20 characters of base64url:
+// a byte of version and order, key and id as varints, and two bytes of checksum.
+// The checksum finds typing errors, not forgeries: a forged cursor is only
+// another position.
 func (c Cursor) String() string {
 	b := make([]byte, 0, 2+2*binary.MaxVarintLen64+checksumSize)
 	b = append(b, cursorVersion<<4|byte(c.Order))
@@ -47,11 +47,11 @@ const checksumSize = 2
 
 func checksum(b []byte) uint16 { return uint16(crc32.ChecksumIEEE(b)) }
 
-// maxCursor is the longest text in bytes that String makes.
+// maxCursor is the longest text in bytes that String returns.
 var maxCursor = base64.RawURLEncoding.EncodedLen(1 + 2*binary.MaxVarintLen64 + checksumSize)
 
-// ParseCursor reads what String made and refuses all else with an Invalid
-// fault, whose problem leaves naming the parameter to the caller.
+// ParseCursor parses what String returns. Its error is Invalid and names no
+// field.
 func ParseCursor(text string) (Cursor, error) {
 	if len(text) > maxCursor {
 		return Cursor{}, errCursor
@@ -64,8 +64,8 @@ func ParseCursor(text string) (Cursor, error) {
 	key, n := binary.Varint(b[1:])
 	id, m := binary.Varint(b[1+max(n, 0):])
 	c.Key, c.ID = key, id
-	// One cursor has one text. To compare also finds what decoding lets pass:
-	// line breaks, long forms of small numbers, a wrong checksum.
+	// A cursor has one text. The comparison also finds what decoding accepts: line
+	// breaks, long varints of small numbers, a wrong checksum.
 	if n <= 0 || m <= 0 || int(c.Order) >= len(orders) || c.String() != text {
 		return Cursor{}, errCursor
 	}

@@ -8,11 +8,10 @@ import (
 
 	"github.com/veranda-go/veranda/internal/broadcast"
 	"github.com/veranda-go/veranda/internal/httpapi"
-	"github.com/veranda-go/veranda/internal/pagination"
 )
 
 // MaxWait is the longest wait of a feed for new listings.
-const MaxWait = 20 * time.Second
+const MaxWait = httpapi.RequestTimeout
 
 const (
 	// responseTime is left before a request's deadline when a wait ends.
@@ -22,16 +21,12 @@ const (
 )
 
 func (h *Handler) feed(w http.ResponseWriter, r *http.Request) error {
-	p, err := httpapi.Query(r)
-	if err != nil {
-		return err
-	}
+	p := httpapi.Query(r)
 	after, userID := p.IntOrZero("after", -1), p.Int("user_id", 0)
-	size := p.Int("page_size", pagination.DefaultSize)
-	p.Check(pagination.ValidateSize("page_size", size, h.maxPageSize))
+	size := p.PageSize(h.maxPageSize)
 	wait := p.IntOrZero("wait", 0)
 	if wait > MaxWait.Milliseconds() {
-		p.Problem("wait", "must be at most "+strconv.FormatInt(MaxWait.Milliseconds(), 10))
+		p.AddError("wait", "must be at most "+strconv.FormatInt(MaxWait.Milliseconds(), 10))
 	}
 	if err := p.Err(); err != nil {
 		return err

@@ -138,8 +138,8 @@ func TestFeedAndStop(t *testing.T) {
 	listings.NewHandler(s.store, maxPageSize, slog.New(slog.DiscardHandler)).Routes(r)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		time.AfterFunc(50*time.Millisecond, stop)
-		ctx := httpapi.NewContext(w, req, time.Minute, drain)
-		defer ctx.End()
+		ctx, cancel := httpapi.WithTimeout(req.Context(), drain)
+		defer cancel()
 		r.ServeHTTP(w, req.WithContext(ctx))
 	}))
 	defer server.Close()

@@ -6,10 +6,10 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/veranda-go/veranda/internal/apierror"
 	"github.com/veranda-go/veranda/internal/broadcast"
 	"github.com/veranda-go/veranda/internal/coalesce"
 	"github.com/veranda-go/veranda/internal/fastjson"
@@ -21,20 +21,17 @@ import (
 // MaxBatch is the largest number of users in one batch.
 const MaxBatch = 1000
 
-// maxFlight is how long a page may take, whoever waits for it.
-const maxFlight = 20 * time.Second
-
-// Handler is the server side of the listing service. Make it with NewHandler.
+// Handler serves the routes of the listing service. Make it with NewHandler.
 type Handler struct {
 	store       Store
 	maxPageSize int64
 	log         *slog.Logger
 	inFlight    idempotency.InFlight
-	lists       coalesce.Group[string, []byte] // answers by their query strings; not to be changed
+	pages       coalesce.Group[string, []byte] // read-only bodies by query string
 	newest      *broadcast.Source[int64]
 }
 
-// NewHandler serves what is in store. maxPageSize is in rows.
+// NewHandler returns a handler of the listings in store. maxPageSize is in rows.
 func NewHandler(store Store, maxPageSize int64, log *slog.Logger) *Handler {
 	return &Handler{store: store, maxPageSize: maxPageSize, log: log, newest: newestID(store)}
 }
@@ -43,60 +40,61 @@ func NewHandler(store Store, maxPageSize int64, log *slog.Logger) *Handler {
 func (h *Handler) Routes(r chi.Router) {
 	r.Get("/listings/ping", httpapi.Pong)
 	r.Get("/listings", httpapi.Handle(h.log, h.list))
-	r.Post("/listings", httpapi.Handle(h.log, h.create))
+	r.Post("/listings", httpapi.Handle(h.log, h.post))
 	r.Get("/listings/batch", httpapi.Handle(h.log, h.batch))
 	r.Get("/listings/feed", httpapi.Handle(h.log, h.feed))
 	r.Get("/listings/{id}", httpapi.Handle(h.log, h.get))
 }
 
 func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
-	// A flight has its own deadline, so its riders need not wait for theirs.
-	answer, err := h.lists.Do(httpapi.Untimed(r.Context()), r.URL.RawQuery, func(ctx context.Context) ([]byte, error) {
-		ctx, cancel := context.WithTimeout(ctx, maxFlight)
+	body, err := h.pages.Do(r.Context(), r.URL.RawQuery, func(ctx context.Context) ([]byte, error) {
+		ctx, cancel := context.WithTimeout(ctx, httpapi.RequestTimeout)
 		defer cancel()
-		return h.answerList(ctx, r)
+		return h.page(ctx, httpapi.Query(r))
 	})
 	if err != nil {
 		return err
 	}
-	httpapi.Write(w, http.StatusOK, func(b []byte) []byte { return append(b, answer...) })
+	httpapi.Write(w, http.StatusOK, func(b []byte) []byte { return append(b, body...) })
 	return nil
 }
 
-// answerList depends on nothing of r but its query string.
-func (h *Handler) answerList(ctx context.Context, r *http.Request) ([]byte, error) {
-	p, err := httpapi.Query(r)
-	if err != nil {
-		return nil, err
-	}
+// page returns the body of a page of listings.
+func (h *Handler) page(ctx context.Context, p *httpapi.Params) ([]byte, error) {
 	q, extended := ReadQuery(p)
 	q.UserID = p.Int("user_id", 0)
-	pg := p.Page(h.maxPageSize)
+	page := p.Page(h.maxPageSize)
 	if err := p.Err(); err != nil {
 		return nil, err
 	}
-	var found []Listing
-	q.Limit = pg.Size
-	if extended {
-		q.Limit++ // a row that is not shown tells that there are more
-	}
-	if offset, ok := pg.Offset(); ok {
+	q.setLimit(page.Size, extended)
+	found, err := pagination.Rows(page, func(offset int64) ([]Listing, error) {
 		q.Offset = offset
-		if found, err = h.store.List(ctx, q); err != nil {
-			return nil, err
-		}
+		return h.store.List(ctx, q)
+	})
+	if err != nil {
+		return nil, err
 	}
-	answer := make([]byte, 0, rowBytes*(1+len(found)))
+	body := make([]byte, 0, rowBytes*(1+len(found)))
 	if !extended {
-		return appendList(answer, found, nil), nil
+		return appendList(body, found, nil), nil
 	}
-	shown := q.cut(found, pg.Size)
-	return appendList(answer, shown, func(b []byte) []byte {
+	shown := q.cut(found, page.Size)
+	return appendList(body, shown, func(b []byte) []byte {
 		return strconv.AppendBool(append(b, `,"has_more":`...), len(shown) < len(found))
 	}), nil
 }
 
-// cut keeps size rows: those next to the cursor or, without one, the first.
+// setLimit sets the limit for size rows. A response to an extended query says
+// whether there are more, which one more row tells.
+func (q *Query) setLimit(size int64, extended bool) {
+	q.Limit = size
+	if extended {
+		q.Limit++
+	}
+}
+
+// cut returns size of the rows: those next to the cursor, or the first ones.
 func (q *Query) cut(rows []Listing, size int64) []Listing {
 	over := max(0, int64(len(rows))-size)
 	if q.Before != nil {
@@ -105,50 +103,31 @@ func (q *Query) cut(rows []Listing, size int64) []Listing {
 	return rows[:int64(len(rows))-over]
 }
 
-func (h *Handler) create(w http.ResponseWriter, r *http.Request) error {
-	key, err := httpapi.IdempotencyKey(r.Header)
-	if err != nil {
-		return err
-	}
-	p, err := httpapi.Form(w, r)
-	if err != nil {
-		return err
-	}
-	d := ReadDraft(p)
-	if err := p.Err(); err != nil {
-		return err
+func (h *Handler) post(w http.ResponseWriter, r *http.Request) error {
+	p := httpapi.Form(w, r)
+	return httpapi.Create(w, r, p, ReadDraft(p), "listing", h.create)
+}
+
+func (h *Handler) create(ctx context.Context, d Draft, key string) (l Listing, replayed bool, err error) {
+	if err := apierror.FromFields(d.Validate()); err != nil {
+		return Listing{}, false, err
 	}
 	if err := h.inFlight.Enter(key); err != nil {
-		return err
+		return Listing{}, false, err
 	}
 	defer h.inFlight.Leave(key)
-	l, replayed, err := h.store.Create(r.Context(), d, key)
-	if err != nil {
-		return err
-	}
-	if replayed {
-		w.Header().Set(httpapi.ReplayedHeader, "true")
-	}
-	writeOne(w, l)
-	return nil
+	return h.store.Create(ctx, d, key)
 }
 
 func (h *Handler) batch(w http.ResponseWriter, r *http.Request) error {
-	p, err := httpapi.Query(r)
-	if err != nil {
-		return err
-	}
+	p := httpapi.Query(r)
 	ids := p.Ints("user_id", MaxBatch)
 	q, extended := ReadQuery(p)
-	size := p.Int("page_size", pagination.DefaultSize)
-	p.Check(pagination.ValidateSize("page_size", size, h.maxPageSize))
+	size := p.PageSize(h.maxPageSize)
 	if err := p.Err(); err != nil {
 		return err
 	}
-	q.Limit = size
-	if extended {
-		q.Limit++
-	}
+	q.setLimit(size, extended)
 	found, err := h.store.OfUsers(r.Context(), ids, q)
 	if err != nil {
 		return err
@@ -187,31 +166,10 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeOne(w, l)
+	httpapi.WriteObject(w, "listing", l.AppendJSON)
 	return nil
-}
-
-// rowBytes is more than most listings take in an answer.
-const rowBytes = 128
-
-// appendList appends an answer with rows and, unless more is nil, the members
-// that it appends.
-func appendList(b []byte, rows []Listing, more func([]byte) []byte) []byte {
-	b = append(b, `{"result":true,"listings":`...)
-	b = fastjson.AppendList(b, rows, (*Listing).AppendJSON)
-	if more != nil {
-		b = more(b)
-	}
-	return append(b, '}')
 }
 
 func writeList(w http.ResponseWriter, rows []Listing, more func([]byte) []byte) {
 	httpapi.Write(w, http.StatusOK, func(b []byte) []byte { return appendList(b, rows, more) })
-}
-
-func writeOne(w http.ResponseWriter, l Listing) {
-	httpapi.Write(w, http.StatusOK, func(b []byte) []byte {
-		b = append(b, `{"result":true,"listing":`...)
-		return append(l.AppendJSON(b), '}')
-	})
 }

@@ -1,20 +1,22 @@
 package users
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
 
-	"github.com/veranda-go/veranda/internal/fastjson"
+	"github.com/veranda-go/veranda/internal/apierror"
 	"github.com/veranda-go/veranda/internal/httpapi"
 	"github.com/veranda-go/veranda/internal/idempotency"
+	"github.com/veranda-go/veranda/internal/pagination"
 )
 
 // MaxBatch is the largest number of ids in one batch.
 const MaxBatch = 1000
 
-// Handler is the server side of the user service. Make it with NewHandler.
+// Handler serves the routes of the user service. Make it with NewHandler.
 type Handler struct {
 	store       Store
 	maxPageSize int64
@@ -22,7 +24,7 @@ type Handler struct {
 	inFlight    idempotency.InFlight
 }
 
-// NewHandler serves what is in store. maxPageSize is in rows.
+// NewHandler returns a handler of the users in store. maxPageSize is in rows.
 func NewHandler(store Store, maxPageSize int64, log *slog.Logger) *Handler {
 	return &Handler{store: store, maxPageSize: maxPageSize, log: log}
 }
@@ -31,73 +33,47 @@ func NewHandler(store Store, maxPageSize int64, log *slog.Logger) *Handler {
 func (h *Handler) Routes(r chi.Router) {
 	r.Get("/users/ping", httpapi.Pong)
 	r.Get("/users", httpapi.Handle(h.log, h.list))
-	r.Post("/users", httpapi.Handle(h.log, h.create))
+	r.Post("/users", httpapi.Handle(h.log, h.post))
 	r.Get("/users/batch", httpapi.Handle(h.log, h.batch))
 	r.Get("/users/{id}", httpapi.Handle(h.log, h.get))
 }
 
 func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
-	p, err := httpapi.Query(r)
-	if err != nil {
-		return err
-	}
-	pg := p.Page(h.maxPageSize)
+	p := httpapi.Query(r)
+	page := p.Page(h.maxPageSize)
 	if err := p.Err(); err != nil {
 		return err
 	}
-	var found []User
-	if offset, ok := pg.Offset(); ok {
-		if found, err = h.store.List(r.Context(), Query{Offset: offset, Limit: pg.Size}); err != nil {
-			return err
-		}
-	}
-	writeList(w, found)
-	return nil
+	found, err := pagination.Rows(page, func(offset int64) ([]User, error) {
+		return h.store.List(r.Context(), Query{Offset: offset, Limit: page.Size})
+	})
+	return writeList(w, found, err)
 }
 
-func (h *Handler) create(w http.ResponseWriter, r *http.Request) error {
-	key, err := httpapi.IdempotencyKey(r.Header)
-	if err != nil {
-		return err
-	}
-	p, err := httpapi.Form(w, r)
-	if err != nil {
-		return err
-	}
-	d := ReadDraft(p)
-	if err := p.Err(); err != nil {
-		return err
+func (h *Handler) post(w http.ResponseWriter, r *http.Request) error {
+	p := httpapi.Form(w, r)
+	return httpapi.Create(w, r, p, ReadDraft(p), "user", h.create)
+}
+
+func (h *Handler) create(ctx context.Context, d Draft, key string) (u User, replayed bool, err error) {
+	if err := apierror.FromFields(d.Validate()); err != nil {
+		return User{}, false, err
 	}
 	if err := h.inFlight.Enter(key); err != nil {
-		return err
+		return User{}, false, err
 	}
 	defer h.inFlight.Leave(key)
-	u, replayed, err := h.store.Create(r.Context(), d, key)
-	if err != nil {
-		return err
-	}
-	if replayed {
-		w.Header().Set(httpapi.ReplayedHeader, "true")
-	}
-	writeOne(w, u)
-	return nil
+	return h.store.Create(ctx, d, key)
 }
 
 func (h *Handler) batch(w http.ResponseWriter, r *http.Request) error {
-	p, err := httpapi.Query(r)
-	if err != nil {
-		return err
-	}
+	p := httpapi.Query(r)
 	ids := p.Ints("id", MaxBatch)
 	if err := p.Err(); err != nil {
 		return err
 	}
 	found, err := h.store.Batch(r.Context(), ids)
-	if err != nil {
-		return err
-	}
-	writeList(w, found)
-	return nil
+	return writeList(w, found, err)
 }
 
 func (h *Handler) get(w http.ResponseWriter, r *http.Request) error {
@@ -109,20 +85,15 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeOne(w, u)
+	httpapi.WriteObject(w, "user", u.AppendJSON)
 	return nil
 }
 
-func writeList(w http.ResponseWriter, list []User) {
-	httpapi.Write(w, http.StatusOK, func(b []byte) []byte {
-		b = append(b, `{"result":true,"users":`...)
-		return append(fastjson.AppendList(b, list, (*User).AppendJSON), '}')
-	})
-}
-
-func writeOne(w http.ResponseWriter, u User) {
-	httpapi.Write(w, http.StatusOK, func(b []byte) []byte {
-		b = append(b, `{"result":true,"user":`...)
-		return append(u.AppendJSON(b), '}')
-	})
+// writeList writes a list, unless err is an error, which it returns.
+func writeList(w http.ResponseWriter, rows []User, err error) error {
+	if err != nil {
+		return err
+	}
+	httpapi.Write(w, http.StatusOK, func(b []byte) []byte { return appendList(b, rows) })
+	return nil
 }

@@ -125,8 +125,8 @@ func TestIdempotencyKeyInProgress(t *testing.T) {
 func TestIdempotencyKeyOfClient(t *testing.T) {
 	t.Parallel()
 	s, ctx := serve(t), t.Context()
-	if honours, err := s.HonoursKeys(ctx); err != nil || !honours {
-		t.Errorf("honours keys: %v, %v", honours, err)
+	if honors, err := s.HonorsKeys(ctx); err != nil || !honors {
+		t.Errorf("honors keys: %v, %v", honors, err)
 	}
 	draft := users.Draft{Name: "A"}
 	made, replayed, err := s.Create(ctx, draft, "a")
@@ -149,12 +149,12 @@ func TestIdempotencyKeyOfClient(t *testing.T) {
 		_, _ = w.Write([]byte(`{"errors":["name: too low"]}`))
 	})
 	for _, status = range []int{200, 400, 404} {
-		if honours, err := other.HonoursKeys(ctx); err != nil || honours {
-			t.Errorf("status %d: honours keys %v, %v", status, honours, err)
+		if honors, err := other.HonorsKeys(ctx); err != nil || honors {
+			t.Errorf("status %d: honors keys %v, %v", status, honors, err)
 		}
 	}
 	for _, status = range []int{500, 503} {
-		if _, err := other.HonoursKeys(ctx); apierror.KindOf(err) != apierror.Unavailable {
+		if _, err := other.HonorsKeys(ctx); apierror.KindOf(err) != apierror.Unavailable {
 			t.Errorf("status %d: %v", status, err)
 		}
 	}

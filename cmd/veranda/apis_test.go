@@ -26,7 +26,7 @@ func TestDoorSettings(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"--allowed-origins", "www.example.com"}, `"www.example.com" is none`},
+		{[]string{"--allowed-origins", "www.example.com"}, `"www.example.com" is neither`},
 		{[]string{"--trusted-documents-only"}, "--trusted-documents-only: needs --trusted-documents"},
 		{[]string{"--trusted-documents", filepath.Join(dir, "none")}, "--trusted-documents: open "},
 		{[]string{"--trusted-documents", file("broken", "{")}, "--trusted-documents: manifest: malformed JSON"},

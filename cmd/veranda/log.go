@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/veranda-go/veranda/internal/httpapi"
+	"github.com/veranda-go/veranda/internal/requestid"
 )
 
 // newLogger writes text to a terminal and JSON to anything else. Each line
@@ -33,7 +33,7 @@ func isTerminal(w io.Writer) bool {
 type withID struct{ slog.Handler }
 
 func (h withID) Handle(ctx context.Context, r slog.Record) error {
-	if id := httpapi.RequestID(ctx); id != "" {
+	if id := requestid.From(ctx); id != "" {
 		r.AddAttrs(slog.String("request_id", id))
 	}
 	return h.Handler.Handle(ctx, r)

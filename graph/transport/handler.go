@@ -55,7 +55,7 @@ type limits struct {
 }
 
 var defaultLimits = limits{
-	StreamLimits: httpapi.DefaultStreamLimits, init: 10 * time.Second, response: 20 * time.Second, operations: 100,
+	StreamLimits: httpapi.DefaultStreamLimits, init: 10 * time.Second, response: httpapi.RequestTimeout, operations: 100,
 }
 
 // New returns a handler of the requests that preparer prepares and executor

@@ -18,6 +18,7 @@ import (
 	"github.com/veranda-go/veranda/graph/prepare"
 	"github.com/veranda-go/veranda/internal/fastjson"
 	"github.com/veranda-go/veranda/internal/httpapi"
+	"github.com/veranda-go/veranda/internal/idempotency"
 )
 
 // subprotocol is specified in
@@ -99,7 +100,7 @@ func (h *Handler) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	header := r.Header.Clone()
-	header.Del(httpapi.IdempotencyKeyHeader) // one key cannot serve several mutations
+	header.Del(idempotency.Header) // one key cannot serve several mutations
 	s := &socket{handler: h, conn: conn, rc: rc, header: header, ctx: ctx, cancel: cancel, active: map[string]*activeOperation{}}
 	if conn.Subprotocol() != subprotocol {
 		s.close(closeProtocol, "Subprotocol not acceptable")

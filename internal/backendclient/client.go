@@ -1,3 +1,8 @@
+// Package backendclient is the client half of HTTP between the public layer and
+// a service: it sends requests with a deadline, limits what it reads, and turns
+// statuses back into errors of package apierror. The clients of
+// backend/listings and backend/users are built on it; the server half is
+// package httpapi.
 package backendclient
 
 import (
@@ -19,171 +24,175 @@ import (
 	"github.com/veranda-go/veranda/internal/apierror"
 	"github.com/veranda-go/veranda/internal/fastjson"
 	"github.com/veranda-go/veranda/internal/http1"
-	"github.com/veranda-go/veranda/internal/httpapi"
+	"github.com/veranda-go/veranda/internal/idempotency"
+	"github.com/veranda-go/veranda/internal/requestid"
 )
 
-// Limits of what a backend may cost us.
+// Limits of what is read from a backend.
 const (
-	// maxAnswer is the largest answer in bytes that is read from a backend: a
-	// batch of 100 pages of 100 listings is about 1.3 MB.
-	maxAnswer = 32 << 20
-	// maxSentences and maxSentence bound what is passed on of a refusal.
-	maxSentences = 10
-	maxSentence  = 300
+	// maxBody is the largest response in bytes. A batch of 100 pages of 100
+	// listings takes about 1.3 MB.
+	maxBody = 32 << 20
+	// maxMessages and maxMessage, in bytes, bound the messages of a response that
+	// are passed on.
+	maxMessages = 10
+	maxMessage  = 300
+	// maxRetryAfter is the longest Retry-After that is passed on, in seconds.
+	maxRetryAfter = 3600
 )
 
 // Client calls the routes of one backend. Make it with NewClient.
 type Client struct {
-	service   string // as it is called in sentences: "listing service"
+	service   string // its name in messages: "listing service"
 	base      *url.URL
 	transport http.RoundTripper
 	timeout   time.Duration
 }
 
-// NewClient is a client for the service whose routes start at base, an http
-// or https URL. Every call ends after timeout at the latest.
+// NewClient returns a client of the service whose routes are below base, an http
+// or https URL. A call takes at most timeout.
 func NewClient(service, base string, timeout time.Duration, transport http.RoundTripper) (*Client, error) {
 	u, err := url.Parse(base)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
 		return nil, fmt.Errorf("%s URL %q: must look like http://host:port", service, base)
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/")
-	// No http.Client around the transport: it would follow redirects, which
-	// turn a question for a backend into one for anybody.
+	// Not an http.Client: it follows redirects, which lead to any host.
 	return &Client{service, u, transport, timeout}, nil
 }
 
-// NewTransport is a pool of connections for the load of one public layer in
-// front of one backend.
+// NewTransport returns a pool of connections from one public layer to one
+// backend.
 func NewTransport() *http1.Transport { return http1.NewTransport() }
 
-// Get asks for path and decodes the answer's JSON into out, which has one
-// field for each member that matters. Faults: the backend's own refusal
-// (Invalid, NotFound), Unavailable, Timeout.
+// Get calls path and decodes the JSON of the response into out. Its errors are
+// Unavailable, Timeout, and those that a backend may respond with: Invalid and
+// NotFound.
 func (c *Client) Get(ctx context.Context, path, query string, out any) error {
 	return c.GetLong(ctx, 0, path, query, out)
 }
 
-// GetLong is Get for a question that the backend may think about: it gets
-// wait more time.
+// GetLong is Get for a request that the backend holds for up to wait: its timeout
+// is that much longer.
 func (c *Client) GetLong(ctx context.Context, wait time.Duration, path, query string, out any) error {
-	_, err := c.call(ctx, question{path: path, query: query, wait: wait}, out)
+	_, err := c.call(ctx, request{path: path, query: query, wait: wait}, out)
 	return err
 }
 
-// PostForm sends a form and decodes the answer as Get does. key, unless "",
-// is its idempotency key; replayed tells that the answer is that of an
-// earlier request with this key. Faults beside those of Get: Conflict and
-// Mismatch.
+// PostForm sends a form and decodes the response as Get does. key, unless empty,
+// is its idempotency key; replayed reports whether the response is that of an
+// earlier request with this key. Its errors are those of Get, and with a key
+// Conflict and KeyMismatch.
 func (c *Client) PostForm(ctx context.Context, path string, form url.Values, key string, out any) (replayed bool, err error) {
-	header, err := c.call(ctx, question{path: path, form: form.Encode(), key: key}, out)
-	return header.Get(httpapi.ReplayedHeader) == "true", err
+	header, err := c.call(ctx, request{path: path, form: form.Encode(), key: key}, out)
+	return header.Get(idempotency.ReplayedHeader) == "true", err
 }
 
-// Features asks for path, a ping of ours, and tells whether the backend lists
-// feature there. One without such a ping has no features.
-func (c *Client) Features(ctx context.Context, path, feature string) (bool, error) {
-	header, err := c.call(ctx, question{path: path}, nil)
-	switch apierror.KindOf(err) {
-	case apierror.NotFound, apierror.Invalid:
+// Ping calls path and accepts any body.
+func (c *Client) Ping(ctx context.Context, path, query string) error {
+	return c.Get(ctx, path, query, nil)
+}
+
+// HonorsKeys reports whether the backend lists at path, a ping that is not
+// documented, that it honors idempotency keys. A backend without such a ping
+// does not.
+func (c *Client) HonorsKeys(ctx context.Context, path string) (bool, error) {
+	header, err := c.call(ctx, request{path: path}, nil)
+	switch {
+	case err == nil:
+	case LacksRoute(err):
 		return false, nil
-	}
-	if err != nil {
+	default:
 		return false, err
 	}
-	for f := range strings.SplitSeq(header.Get(httpapi.FeaturesHeader), ",") {
-		if strings.TrimSpace(f) == feature {
+	for feature := range strings.SplitSeq(header.Get(idempotency.FeaturesHeader), ",") {
+		if strings.TrimSpace(feature) == idempotency.Feature {
 			return true, nil
 		}
 	}
 	return false, nil
 }
 
-// question is one call of a backend: a POST if it has a form, else a GET.
-type question struct {
-	path, query string // as they stand in a URL
+// request is a call of a backend: a POST if it has a form, otherwise a GET.
+type request struct {
+	path, query string // escaped
 	form        string
 	key         string        // for idempotency
-	wait        time.Duration // on top of the timeout
+	wait        time.Duration // added to the timeout
 }
 
-// request makes the HTTP request of a question. http.NewRequest would take
-// the base URL apart each time.
-func (c *Client) request(ctx context.Context, q question) *http.Request {
+// http returns q as an HTTP request. http.NewRequest would parse the base URL
+// each time.
+func (c *Client) http(ctx context.Context, q request) *http.Request {
 	u := *c.base
 	u.Path, u.RawQuery = c.base.Path+q.path, q.query
-	req := &http.Request{
+	r := &http.Request{
 		Method: http.MethodGet, URL: &u, Host: u.Host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{"Accept": acceptJSON},
+		Header: http.Header{"Accept": {"application/json"}},
 	}
-	if id := httpapi.RequestID(ctx); id != "" {
-		req.Header[httpapi.RequestIDHeader] = []string{id}
+	if id := requestid.From(ctx); id != "" {
+		r.Header[requestid.Header] = []string{id}
 	}
 	if q.form != "" {
-		req.Method = http.MethodPost
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		req.Body = io.NopCloser(strings.NewReader(q.form))
-		req.ContentLength = int64(len(q.form))
+		r.Method = http.MethodPost
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Body = io.NopCloser(strings.NewReader(q.form))
+		r.ContentLength = int64(len(q.form))
 	}
 	if q.key != "" {
-		req.Header.Set(httpapi.IdempotencyKeyHeader, q.key)
+		r.Header.Set(idempotency.Header, q.key)
 	}
-	return req.WithContext(ctx)
+	return r.WithContext(ctx)
 }
 
-var acceptJSON = []string{httpapi.MediaJSON}
-
-func (c *Client) call(ctx context.Context, q question, out any) (http.Header, error) {
+func (c *Client) call(ctx context.Context, q request, out any) (http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout+q.wait)
 	defer cancel()
-	req := c.request(ctx, q)
+	r := c.http(ctx, q)
 	countCall(ctx)
-	resp, err := c.transport.RoundTrip(req)
+	resp, err := c.transport.RoundTrip(r)
 	if err != nil {
-		return nil, c.unavailable(ctx, err)
+		return nil, c.failed(ctx, err)
 	}
 	defer resp.Body.Close()
-	buf := httpapi.GetBuffer()
-	defer httpapi.PutBuffer(buf)
-	body, err := readAnswer((*buf)[:0], resp)
+	body, err := readBody(resp)
 	if err != nil {
-		return nil, c.unavailable(ctx, err)
+		return nil, c.failed(ctx, err)
 	}
-	*buf = body
-	if resp.StatusCode != http.StatusOK {
-		return nil, c.refusal(resp, body)
+	if resp.StatusCode/100 != 2 {
+		return nil, c.refused(r, q, resp, body)
 	}
 	if out == nil {
 		return resp.Header, nil
 	}
-	if scanned, ok := out.(fastjson.Scanned); ok && scanned.ScanJSON(fastjson.NewScan(string(body))) {
+	if scanned, ok := out.(fastjson.Scanned); ok && scanned.ScanJSON(fastjson.NewScan(body)) {
 		return resp.Header, nil
 	}
 	if err := json.Unmarshal(body, out); err != nil {
-		return nil, c.unavailable(ctx, fmt.Errorf("%s %s: answer not understood: %w", req.Method, q.path, err))
+		return nil, c.failed(ctx, fmt.Errorf("%s %s: malformed response: %w", r.Method, q.path, err))
 	}
 	return resp.Header, nil
 }
 
-// readAnswer appends the body of an answer to b.
-func readAnswer(b []byte, resp *http.Response) ([]byte, error) {
-	if resp.ContentLength > maxAnswer {
-		return nil, errAnswerTooLarge
+func readBody(resp *http.Response) ([]byte, error) {
+	if resp.ContentLength > maxBody {
+		return nil, errTooLarge
 	}
-	buf := bytes.NewBuffer(slices.Grow(b, int(max(resp.ContentLength, 0))+bytes.MinRead))
-	n, err := buf.ReadFrom(io.LimitReader(resp.Body, maxAnswer+1))
-	if err == nil && n > maxAnswer {
-		err = errAnswerTooLarge
+	var buf bytes.Buffer
+	buf.Grow(int(max(resp.ContentLength, 0)) + bytes.MinRead)
+	n, err := buf.ReadFrom(io.LimitReader(resp.Body, maxBody+1))
+	if err == nil && n > maxBody {
+		err = errTooLarge
 	}
 	return buf.Bytes(), err
 }
 
-var errAnswerTooLarge = errors.New("answer too large")
+var errTooLarge = errors.New("response too large")
 
-// unavailable tells a deadline from a caller that went away, and both from a
-// backend that does not answer.
-func (c *Client) unavailable(ctx context.Context, err error) error {
+// failed returns the error of a call without a whole response: of a deadline that
+// passed, a caller that is gone, or a backend that cannot be reached.
+func (c *Client) failed(ctx context.Context, err error) error {
 	var timeout interface{ Timeout() bool }
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
@@ -195,8 +204,8 @@ func (c *Client) unavailable(ctx context.Context, err error) error {
 	}
 }
 
-// isDial tells a connection that could not be made: the service is not there,
-// however long finding that out took.
+// isDial reports whether no connection could be made. Then the service is down,
+// even if it took a timeout to find out.
 func isDial(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
@@ -232,63 +241,59 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("%s %s: status %d", e.method, e.path, e.code)
 }
 
-// refusal turns a status back into a fault. Only what blames the input keeps
-// the backend's sentences; the rest is the backend's own trouble.
-func (c *Client) refusal(resp *http.Response, body []byte) error {
+// refused returns the error of a response that is not a success: apierror's table
+// of statuses backward, with the exceptions below. Messages are passed on only
+// where they are about the request.
+func (c *Client) refused(r *http.Request, q request, resp *http.Response, body []byte) error {
+	kind, _ := apierror.KindOfStatus(resp.StatusCode) // Internal if it is unknown
+	if resp.StatusCode == http.StatusMethodNotAllowed {
+		kind = apierror.Unsupported
+	}
+	if q.key == "" && (kind == apierror.Conflict || kind == apierror.KeyMismatch) {
+		kind = apierror.Internal // without a key the status may mean anything
+	}
+	cause := &statusError{r.Method, r.URL.Path, resp.StatusCode}
+	switch kind {
+	case apierror.Invalid, apierror.NotFound, apierror.Conflict, apierror.KeyMismatch:
+		e := apierror.Wrap(kind, "refused by the "+c.service, cause)
+		if fields := fieldErrors(body); len(fields) > 0 {
+			e.Fields = fields
+		}
+		return e
+	case apierror.Unsupported:
+		return apierror.Wrap(apierror.NotFound, "no such thing at the "+c.service, cause)
+	case apierror.Timeout:
+		return apierror.Wrap(apierror.Timeout, c.service+" did not answer in time", cause)
+	default: // the backend's failure, or a request of this package that it does not accept
+		e := apierror.Wrap(apierror.Unavailable, c.service+" unavailable", cause)
+		if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 && s <= maxRetryAfter {
+			e.RetryAfter = time.Duration(s) * time.Second
+		}
+		return e
+	}
+}
+
+// fieldErrors returns the messages of a failure envelope, none if body is not
+// one.
+func fieldErrors(body []byte) []apierror.FieldError {
 	var envelope struct {
 		Errors []string `json:"errors"`
 	}
-	cause := &statusError{resp.Request.Method, resp.Request.URL.Path, resp.StatusCode}
-	blame := func(kind apierror.Kind) error {
-		f := apierror.Wrap(kind, "refused by the "+c.service, cause)
-		if json.Unmarshal(body, &envelope) == nil && len(envelope.Errors) > 0 {
-			f.Fields = f.Fields[:0]
-			for _, s := range envelope.Errors[:min(len(envelope.Errors), maxSentences)] {
-				f.Fields = append(f.Fields, parseProblem(s))
-			}
+	if json.Unmarshal(body, &envelope) != nil {
+		return nil
+	}
+	var fields []apierror.FieldError
+	for _, text := range envelope.Errors[:min(len(envelope.Errors), maxMessages)] {
+		if len(text) > maxMessage {
+			text = strings.ToValidUTF8(text[:maxMessage], "") + "…"
 		}
-		return f
-	}
-	if resp.Request.Header.Get(httpapi.IdempotencyKeyHeader) != "" { // without a key these may mean anything
-		switch resp.StatusCode {
-		case http.StatusConflict:
-			return blame(apierror.Conflict)
-		case http.StatusUnprocessableEntity:
-			return blame(apierror.KeyMismatch)
+		field, message, ok := strings.Cut(text, ": ")
+		if !ok || strings.Contains(field, " ") {
+			field, message = "", text
 		}
+		fields = append(fields, apierror.FieldError{Field: field, Message: message})
 	}
-	switch resp.StatusCode {
-	case http.StatusBadRequest:
-		return blame(apierror.Invalid)
-	case http.StatusNotFound:
-		return blame(apierror.NotFound) // its sentence tells a thing from a route
-	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
-		return apierror.Wrap(apierror.NotFound, "no such thing at the "+c.service, cause)
-	case http.StatusGatewayTimeout:
-		return apierror.Wrap(apierror.Timeout, c.service+" did not answer in time", cause)
-	default:
-		f := apierror.Wrap(apierror.Unavailable, c.service+" unavailable", cause)
-		if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 && s <= 3600 {
-			f.RetryAfter = time.Duration(s) * time.Second
-		}
-		return f
-	}
-}
-
-func parseProblem(sentence string) apierror.FieldError {
-	if len(sentence) > maxSentence {
-		sentence = strings.ToValidUTF8(sentence[:maxSentence], "") + "…"
-	}
-	if param, text, ok := strings.Cut(sentence, ": "); ok && !strings.Contains(param, " ") {
-		return apierror.FieldError{Field: param, Message: text}
-	}
-	return apierror.FieldError{Message: sentence}
-}
-
-// Ping asks for path and takes any 200 for life, whatever the body.
-func (c *Client) Ping(ctx context.Context, path, query string) error {
-	_, err := c.call(ctx, question{path: path, query: query}, nil)
-	return err
+	return fields
 }
 
 // AppendIDs appends name=1&name=2… to a query string.
@@ -298,8 +303,7 @@ func AppendIDs(b []byte, name string, ids []int64) []byte {
 		if i > 0 {
 			b = append(b, '&')
 		}
-		b = append(b, name...)
-		b = append(b, '=')
+		b = append(append(b, name...), '=')
 		b = strconv.AppendInt(b, id, 10)
 	}
 	return b

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/veranda-go/veranda/internal/apierror"
-	"github.com/veranda-go/veranda/internal/httpapi"
+	"github.com/veranda-go/veranda/internal/requestid"
 )
 
 // patience is how long a call may take that is not meant to time out.
@@ -75,7 +75,7 @@ func TestNewClient(t *testing.T) {
 	}
 }
 
-func TestClientAsks(t *testing.T) {
+func TestRequest(t *testing.T) {
 	t.Parallel()
 	var got struct {
 		method, target, contentType, accept, requestID, body string
@@ -83,15 +83,13 @@ func TestClientAsks(t *testing.T) {
 	c := backend(t, patience, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		got.method, got.target, got.contentType, got.accept, got.requestID, got.body = r.Method, r.RequestURI,
-			r.Header.Get("Content-Type"), r.Header.Get("Accept"), r.Header.Get(httpapi.RequestIDHeader), string(body)
+			r.Header.Get("Content-Type"), r.Header.Get("Accept"), r.Header.Get(requestid.Header), string(body)
 		_, _ = io.WriteString(w, `{"n":7,"other":{"n":1}}`)
 	})
 	var answer struct {
 		N int `json:"n"`
 	}
-	incoming := httptest.NewRequest(http.MethodGet, "/", nil).WithContext(t.Context())
-	incoming.Header.Set(httpapi.RequestIDHeader, "id-1")
-	ctx, meter := WithMeter(httpapi.NewContext(httptest.NewRecorder(), incoming, time.Minute, t.Context()))
+	ctx, meter := WithMeter(requestid.With(t.Context(), "id-1"))
 	if err := c.Get(ctx, "/listings", "user_id=5", &answer); err != nil || answer.N != 7 {
 		t.Errorf("get: %d, %v, want 7", answer.N, err)
 	}
@@ -161,6 +159,7 @@ func TestRefusals(t *testing.T) {
 		{200, `{"n":1.5}`, apierror.Unavailable, []string{unavailable}},
 		{200, `{"n":9223372036854775808}`, apierror.Unavailable, []string{unavailable}},
 		{200, `[1]`, apierror.Unavailable, []string{unavailable}},
+		{201, `pong!`, apierror.Unavailable, []string{unavailable}},
 	} {
 		c := backend(t, patience, answering(test.status, test.body))
 		var answer struct {
@@ -171,6 +170,13 @@ func TestRefusals(t *testing.T) {
 		if err != nil && !strings.Contains(err.Error(), "/x") {
 			t.Errorf("%d %s: the log would not know where: %v", test.status, test.body, err)
 		}
+	}
+
+	var created struct {
+		N int64 `json:"n"`
+	}
+	if err := backend(t, patience, answering(201, `{"n":7}`)).Get(t.Context(), "/x", "", &created); err != nil || created.N != 7 {
+		t.Errorf("status 201: %d, %v, want a success", created.N, err)
 	}
 
 	f := apierror.From(backend(t, patience, answering(400, `{"errors":["price: must be at least 1"]}`)).Get(t.Context(), "/x", "", nil))
@@ -277,8 +283,8 @@ func TestLargeAnswer(t *testing.T) {
 		header string
 		most   int64 // bytes that the backend gets rid of; the network's buffers hold some more
 	}{
-		{"", 2 * maxAnswer},
-		{fmt.Sprint(maxAnswer + 1), maxAnswer / 2},
+		{"", 2 * maxBody},
+		{fmt.Sprint(maxBody + 1), maxBody / 2},
 	} {
 		var sent atomic.Int64
 		c := backend(t, patience, func(w http.ResponseWriter, _ *http.Request) {

@@ -5,17 +5,17 @@ import (
 	"sync/atomic"
 )
 
-// Meter counts the backend calls that one request caused.
+// Meter counts the calls of backends that one request causes.
 type Meter struct {
 	calls atomic.Int64
 }
 
-// Calls is the number of calls so far.
+// Calls returns the number of calls so far.
 func (m *Meter) Calls() int64 { return m.calls.Load() }
 
 type meterKey struct{}
 
-// WithMeter counts the calls that are made under the returned context.
+// WithMeter returns ctx with a meter of the calls that are made under it.
 func WithMeter(ctx context.Context) (context.Context, *Meter) {
 	m := &Meter{}
 	return context.WithValue(ctx, meterKey{}, m), m

@@ -13,14 +13,7 @@ func AppendString(b []byte, s string) []byte {
 
 // AppendStrings appends a JSON array of strings.
 func AppendStrings(b []byte, list []string) []byte {
-	b = append(b, '[')
-	for i, s := range list {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = AppendString(b, s)
-	}
-	return append(b, ']')
+	return AppendList(b, list, func(s *string, b []byte) []byte { return AppendString(b, *s) })
 }
 
 // AppendList appends a JSON array, each element written by appendTo.

@@ -27,5 +27,3 @@ func TestAppendString(t *testing.T) {
 		t.Errorf("list %s, want [1,2]", got)
 	}
 }
-
-// TestWriteDoesNotMix writes from many goroutines through the shared buffers.

@@ -1,42 +1,40 @@
 package fastjson
 
 import (
-	"strings"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Scan reads JSON whose members come in the documented order, as they do from
-// our own services and from most that others write. That takes a tenth of the
-// time of reading JSON as such, less where there is white space in it, and rows
-// of backends come by the hundred. Whatever is not so ends the scan, and is then
-// read as JSON (see Scanned).
+// Scan reads JSON whose members come in the documented order, as the services of
+// this repository and most others write them. It takes a tenth of the time of a
+// JSON decoder, a little more if there is white space. The scan fails on any
+// other JSON, which the caller then decodes (see Scanned).
 type Scan struct {
-	rest   string
+	rest   []byte
 	failed bool
 }
 
-// Scanned is an answer that tries a scan first. ScanJSON is false, and what it
-// read of no meaning, if the text was not as expected.
+// Scanned is a value that a scan may read. ScanJSON reports whether the text was
+// as expected; if not, it leaves the value as it was.
 type Scanned interface {
 	ScanJSON(s *Scan) bool
 }
 
 // NewScan returns a scan of text.
-func NewScan(text string) *Scan { return &Scan{rest: text} }
+func NewScan(text []byte) *Scan { return &Scan{rest: text} }
 
-// Skip passes text, which has to follow, with or without white space around
-// its tokens.
+// Skip reads text, with or without white space around its tokens, and fails if
+// something else follows.
 func (s *Scan) Skip(text string) {
 	if s.failed || !s.Try(text) {
 		s.failed = true
 	}
 }
 
-// Try passes text if it follows, as Skip does.
+// Try reads text as Skip does if it follows, and reports whether it does.
 func (s *Scan) Try(text string) bool {
-	if strings.HasPrefix(s.rest, text) {
+	if len(s.rest) >= len(text) && string(s.rest[:len(text)]) == text {
 		s.rest = s.rest[len(text):]
 		return true
 	}
@@ -46,7 +44,7 @@ func (s *Scan) Try(text string) bool {
 		if !quoted && !(word && letter) {
 			rest = trimSpace(rest)
 		}
-		if rest == "" || rest[0] != text[i] {
+		if len(rest) == 0 || rest[0] != text[i] {
 			return false
 		}
 		rest, word = rest[1:], letter
@@ -56,9 +54,9 @@ func (s *Scan) Try(text string) bool {
 	return true
 }
 
-// trimSpace cuts JSON's white space (RFC 8259, 2) off the start.
-func trimSpace(text string) string {
-	for text != "" && (text[0] == ' ' || text[0] == '\n' || text[0] == '\t' || text[0] == '\r') {
+// trimSpace cuts white space (RFC 8259, 2) off the start.
+func trimSpace(text []byte) []byte {
+	for len(text) > 0 && (text[0] == ' ' || text[0] == '\n' || text[0] == '\t' || text[0] == '\r') {
 		text = text[1:]
 	}
 	return text
@@ -82,8 +80,7 @@ func (s *Scan) Int() (n int64) {
 	return n
 }
 
-// Text reads a string, most often as a part of the whole text: who keeps it for
-// long clones it.
+// Text reads a string.
 func (s *Scan) Text() string {
 	s.rest = trimSpace(s.rest)
 	if len(s.rest) == 0 || s.rest[0] != '"' {
@@ -95,8 +92,8 @@ func (s *Scan) Text() string {
 		case c == '"':
 			text := s.rest[1:i]
 			s.rest = s.rest[i+1:]
-			s.failed = s.failed || !utf8.ValidString(text)
-			return text
+			s.failed = s.failed || !utf8.Valid(text)
+			return string(text)
 		case c == '\\':
 			return s.escaped()
 		case c < ' ':
@@ -108,7 +105,7 @@ func (s *Scan) Text() string {
 	return ""
 }
 
-// escaped reads a string with escapes in it.
+// escaped reads a string that has escapes.
 func (s *Scan) escaped() string {
 	for i := 1; i < len(s.rest); i++ {
 		switch s.rest[i] {
@@ -124,14 +121,14 @@ func (s *Scan) escaped() string {
 	return ""
 }
 
-// End tells whether the scan came to the end of the text without failing.
-func (s *Scan) End() bool { return !s.failed && trimSpace(s.rest) == "" }
+// End reports whether the scan came to the end of the text without failing.
+func (s *Scan) End() bool { return !s.failed && len(trimSpace(s.rest)) == 0 }
 
 // rowBytes is about the least that a row takes in JSON.
 const rowBytes = 90
 
-// ScanList reads what follows the opening bracket of an array, each element by
-// its own scan.
+// ScanList reads the rest of an array after its opening bracket, each element by
+// calling element.
 func ScanList[T any](s *Scan, element func(*T, *Scan)) []T {
 	if s.Try("]") {
 		return []T{}

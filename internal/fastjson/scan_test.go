@@ -21,10 +21,10 @@ func (r *row) scan(s *Scan) {
 	s.Skip(`}`)
 }
 
-// What a scan takes, it reads as JSON would be read; the rest it leaves.
+// scanLikeJSON tests that a scan that succeeds reads what a JSON decoder reads.
 func scanLikeJSON(t *testing.T, text string) (scanned bool) {
 	t.Helper()
-	s := &Scan{rest: text}
+	s := NewScan([]byte(text))
 	s.Skip("[")
 	got := ScanList(s, (*row).scan)
 	if !s.End() {
@@ -32,7 +32,7 @@ func scanLikeJSON(t *testing.T, text string) (scanned bool) {
 	}
 	var want []row
 	if err := json.Unmarshal([]byte(text), &want); err != nil {
-		t.Fatalf("took what is not JSON: %q: %v", text, err)
+		t.Fatalf("scanned what is not JSON: %q: %v", text, err)
 	}
 	if len(got) != len(want) {
 		t.Fatalf("%q: %v, want %v", text, got, want)

@@ -5,17 +5,21 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/veranda-go/veranda/internal/idempotency"
+	"github.com/veranda-go/veranda/internal/requestid"
 )
 
-// Origins are the web origins whose pages may read our answers. The zero value
-// lets none but our own. Nothing here is needed against forged writes: what a
-// page can send without asking first (forms, text, GET) changes nothing.
+// Origins are the web origins whose pages may read responses. The zero value
+// allows only the server's own. It does not guard against forged writes, and need
+// not: a request that a page can send without a preflight (a form, text, GET)
+// changes nothing.
 type Origins struct {
 	any    bool
 	listed map[string]bool
 }
 
-// ParseOrigins reads origins apart by commas, such as
+// ParseOrigins parses origins separated by commas, such as
 // https://a.example,http://localhost:3000, or * for any.
 func ParseOrigins(text string) (Origins, error) {
 	o := Origins{listed: map[string]bool{}}
@@ -30,23 +34,23 @@ func ParseOrigins(text string) (Origins, error) {
 		}
 		u, err := url.Parse(origin)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.Scheme+"://"+u.Host != origin {
-			return o, fmt.Errorf("must be * or origins such as https://www.example.com, apart by commas; %q is none", origin)
+			return o, fmt.Errorf("must be * or origins such as https://www.example.com, separated by commas; %q is neither", origin)
 		}
-		// Browsers send scheme and host in small letters.
+		// Browsers send scheme and host in lower case.
 		o.listed[strings.ToLower(origin)] = true
 	}
 	return o, nil
 }
 
-// None tells whether no foreign origin may read.
+// None reports whether no other origin may read.
 func (o Origins) None() bool { return !o.any && len(o.listed) == 0 }
 
-// Allows tells whether a page at origin may read. The origin "null" is what
-// sandboxed pages of anybody have.
+// Allows reports whether a page at origin may read. The origin "null" is never
+// listed: any page can have it in a sandbox.
 func (o Origins) Allows(origin string) bool { return o.any || o.listed[origin] }
 
-// Trusts tells whether a request comes from our own pages, from an allowed
-// origin or from no page at all. It guards WebSockets, which browsers let any
+// Trusts reports whether a request comes from a page of the server's own, from
+// an allowed origin or from no page. It guards WebSockets, which browsers let any
 // page open.
 func (o Origins) Trusts(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
@@ -57,17 +61,17 @@ func (o Origins) Trusts(r *http.Request) bool {
 	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
 }
 
-// What pages may send and read beyond what every page may.
+// What allowed pages may send and read beyond the safelists of the Fetch standard.
 const (
 	corsMethods = "GET, HEAD, POST"
-	corsHeaders = "Accept, Content-Type, GraphQL-Cost, If-None-Match, Last-Event-ID, " + IdempotencyKeyHeader + ", " + RequestIDHeader
-	corsExposed = "ETag, Retry-After, " + ReplayedHeader + ", " + RequestIDHeader
+	corsHeaders = "Accept, Content-Type, GraphQL-Cost, If-None-Match, Last-Event-ID, " + idempotency.Header + ", " + requestid.Header
+	corsExposed = "ETag, Retry-After, " + idempotency.ReplayedHeader + ", " + requestid.Header
 	corsMaxAge  = "600"
 )
 
-// CORS answers preflight requests and marks answers as readable for allowed
-// origins. Cookies are never allowed: nothing here uses them. With no origins
-// it is next itself.
+// CORS serves preflight requests and marks responses as readable for allowed
+// origins. Cookies are never allowed, since no service uses them. Without origins
+// it returns next.
 func (o Origins) CORS(next http.Handler) http.Handler {
 	if o.None() {
 		return next
@@ -75,7 +79,7 @@ func (o Origins) CORS(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, origin := w.Header(), r.Header.Get("Origin")
 		if !o.any {
-			h.Add("Vary", "Origin") // also without one: a cache must not mix the two
+			h.Add("Vary", "Origin") // even without an Origin: a cache must not mix the two
 		}
 		preflight := r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
 		if origin != "" && o.Allows(origin) {

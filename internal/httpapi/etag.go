@@ -7,17 +7,15 @@ import (
 	"strings"
 )
 
-// WriteTagged answers a GET or HEAD with 200 and a strong ETag, or with 304
-// and no body when the client has this very answer. The tag is a hash of the
-// fresh body, so it is never stale and the same in every process; what it
-// saves is the way to the client, not the questions to the backends. Answers
-// that lack something, and errors, leave by Write instead.
+// WriteTagged responds to a GET or HEAD with 200 and a strong ETag, or with 304
+// if the client has this representation. The tag is a hash of the body, so it is
+// never stale and the same in every process. Errors and incomplete responses
+// have no tag; Write writes them.
 func WriteTagged(w http.ResponseWriter, r *http.Request, contentType string, body func([]byte) []byte) {
 	WithBuffer(body, func(b []byte) {
 		etag := tagOf(contentType, b)
 		h := w.Header()
-		// Keep it if you like, but ask before each use.
-		h.Set("Cache-Control", "no-cache")
+		h.Set("Cache-Control", "no-cache") // a cache must revalidate before each use
 		h.Set("ETag", etag)
 		if noneMatch(r.Header.Values("If-None-Match"), etag) {
 			w.WriteHeader(http.StatusNotModified)
@@ -27,8 +25,8 @@ func WriteTagged(w http.ResponseWriter, r *http.Request, contentType string, bod
 	})
 }
 
-// tagOf is the strong tag of a body. The media type is part of it: a strong
-// tag may not stand for two representations, even with equal bytes.
+// tagOf returns the strong tag of a body. The content type is part of it: a
+// strong tag must not name two representations, even of equal bytes.
 func tagOf(contentType string, body []byte) string {
 	h := sha256.New()
 	h.Write([]byte(contentType))
@@ -37,9 +35,9 @@ func tagOf(contentType string, body []byte) string {
 	return `"` + base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16]) + `"`
 }
 
-// noneMatch tells whether If-None-Match names etag, by the weak comparison
-// that this header asks for (RFC 9110, 13.1.2): a proxy that repacks an answer
-// weakens its tag. A list that is malformed matches up to where it is.
+// noneMatch reports whether If-None-Match names etag, by the weak comparison of
+// RFC 9110, 13.1.2: a proxy that compresses a response weakens its tag. A
+// malformed list counts up to the malformed part.
 func noneMatch(lines []string, etag string) bool {
 	list := strings.Join(lines, ",")
 	if strings.TrimSpace(list) == "*" {

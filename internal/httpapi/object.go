@@ -12,16 +12,16 @@ import (
 	"github.com/veranda-go/veranda/internal/apierror"
 )
 
-// maxNesting bounds lists and objects inside each other in a JSON object.
+// maxNesting bounds the depth of lists and objects in a JSON object.
 const maxNesting = 32
 
-// Object reads text that is one JSON object, however it is nested, with
-// numbers as json.Number so that they stay exact. Like JSON it refuses
-// repeated names, bad UTF-8, lone surrogates and further text. what is how its
-// sentences call the text: "body". A problem inside a member is told with the
-// member's name.
+// Object parses text that is one JSON object, nested at most 32 deep, with
+// numbers as json.Number so that they stay exact. Like JSON it refuses repeated
+// names, invalid UTF-8, lone surrogates and text after the object. what is the
+// field of its errors, such as "body"; an error inside a member of the object has
+// the member's name in its place.
 func Object(text []byte, what string) (map[string]any, error) {
-	// Repeated names are looked for here, so that the refusal can say which.
+	// Repeated names are found below, so that the error can name them.
 	r := objectReader{Decoder: jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true))}
 	v, err := r.value(0)
 	if err == nil {
@@ -33,7 +33,7 @@ func Object(text []byte, what string) (map[string]any, error) {
 		if r.member != "" {
 			what = quoteParam(r.member)
 		}
-		return nil, apierror.Invalidf(what, "%s", objectProblem(err))
+		return nil, apierror.Invalidf(what, "%s", objectMessage(err))
 	}
 	object, ok := v.(map[string]any)
 	if !ok {
@@ -42,7 +42,7 @@ func Object(text []byte, what string) (map[string]any, error) {
 	return object, nil
 }
 
-// Errors of Object, fit for a sentence.
+// Errors of Object, which are messages of field errors.
 var (
 	errNested   = fmt.Errorf("must not be nested deeper than %d", maxNesting)
 	errTwice    = errors.New("given more than once")
@@ -50,11 +50,12 @@ var (
 	errMoreText = errors.New("more text after the JSON object")
 )
 
-// objectProblem does not show the decoder's own text, which quotes the input.
-func objectProblem(err error) string {
-	for _, ours := range []error{errNested, errTwice, errTwiceIn, errMoreText} {
-		if errors.Is(err, ours) {
-			return ours.Error()
+// objectMessage returns a message for err without the decoder's own text, which
+// quotes the input.
+func objectMessage(err error) string {
+	for _, known := range []error{errNested, errTwice, errTwiceIn, errMoreText} {
+		if errors.Is(err, known) {
+			return known.Error()
 		}
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
@@ -65,10 +66,10 @@ func objectProblem(err error) string {
 
 type objectReader struct {
 	*jsontext.Decoder
-	member string // of the outermost object, being read
+	member string // the member of the outermost object that is being read
 }
 
-// value reads the next value, which is in depth lists and objects.
+// value reads the next value, which is inside depth lists and objects.
 func (r *objectReader) value(depth int) (any, error) {
 	tok, err := r.ReadToken()
 	if err != nil {
@@ -102,7 +103,7 @@ func (r *objectReader) value(depth int) (any, error) {
 	return nil, nil
 }
 
-// object reads members up to the closing brace.
+// object reads the members of an object and its closing brace.
 func (r *objectReader) object(depth int) (map[string]any, error) {
 	out := map[string]any{}
 	for r.PeekKind() != '}' {

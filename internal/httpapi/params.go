@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,49 +17,44 @@ import (
 	"github.com/veranda-go/veranda/internal/pagination"
 )
 
-// MaxBody is the largest request body in bytes, of every service.
+// MaxBody is the largest request body of every service, in bytes.
 const MaxBody = 64 << 10
 
-// Params are a request's parameters, from the query string, a form or a JSON
-// object. Its getters return the value or remember what is wrong; Err then
-// gives every problem at once.
+// Params are the parameters of a request. Each getter returns a value or records
+// a field error; Err returns all field errors at once, or why the parameters
+// could not be read.
 type Params struct {
-	values   map[string][]value
-	problems []apierror.FieldError
+	values map[string][]value
+	fields []apierror.FieldError
+	err    error
 }
 
-// value is one parameter as it came: text, or a JSON value of some kind.
+// value is one parameter as it was sent.
 type value struct {
 	text string
-	kind jsontext.Kind // '"' string, '0' number, others as in jsontext; 0 is query or form text
+	kind jsontext.Kind // 0 in a query string or a form, where every value is text
 }
 
-// Query reads the URL's query string, strictly: net/url would drop what it
-// cannot read.
-func Query(r *http.Request) (*Params, error) {
-	values, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, apierror.New(apierror.Invalid, "query string: malformed")
-	}
-	return textParams(values), nil
-}
+// Query reads the URL's query string. Unlike net/url it refuses what it cannot
+// parse.
+func Query(r *http.Request) *Params { return textParams(r.URL.RawQuery, "query string: malformed") }
 
 // Form reads a body of application/x-www-form-urlencoded.
-func Form(w http.ResponseWriter, r *http.Request) (*Params, error) {
+func Form(w http.ResponseWriter, r *http.Request) *Params {
 	body, err := ReadBody(w, r, "application/x-www-form-urlencoded")
 	if err != nil {
-		return nil, err
+		return &Params{err: err}
 	}
-	values, err := url.ParseQuery(string(body))
-	if err != nil {
-		return nil, apierror.New(apierror.Invalid, "form: malformed")
-	}
-	return textParams(values), nil
+	return textParams(string(body), "form: malformed")
 }
 
-func textParams(values url.Values) *Params {
-	p := &Params{values: make(map[string][]value, len(values))}
-	for name, texts := range values {
+func textParams(text, malformed string) *Params {
+	parsed, err := url.ParseQuery(text)
+	if err != nil {
+		return &Params{err: apierror.New(apierror.Invalid, malformed)}
+	}
+	p := &Params{values: make(map[string][]value, len(parsed))}
+	for name, texts := range parsed {
 		for _, t := range texts {
 			p.values[name] = append(p.values[name], value{text: t})
 		}
@@ -66,59 +62,57 @@ func textParams(values url.Values) *Params {
 	return p
 }
 
-// JSON reads a body that is one flat JSON object whose members are all named
-// in known. encoding/json would take the last of two equal names, match names
-// without case and replace bad UTF-8; this refuses all three.
-func JSON(w http.ResponseWriter, r *http.Request, known ...string) (*Params, error) {
-	body, err := ReadBody(w, r, "application/json")
-	if err != nil {
-		return nil, err
-	}
+// JSON reads a body that is one flat JSON object whose members are all in
+// known. Unlike encoding/json it refuses repeated names, names that differ in
+// case, and invalid UTF-8.
+func JSON(w http.ResponseWriter, r *http.Request, known ...string) *Params {
 	p := &Params{values: map[string][]value{}}
-	// Repeated names are kept, so that the getter's refusal names the parameter.
-	d := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowDuplicateNames(true))
-	if tok, err := d.ReadToken(); err != nil {
-		return nil, errMalformed
-	} else if tok.Kind() != '{' {
-		return nil, apierror.New(apierror.Invalid, "body: must be a JSON object")
+	var body []byte
+	if body, p.err = ReadBody(w, r, MediaJSON); p.err == nil {
+		p.err = p.readObject(body)
 	}
-	for d.PeekKind() != '}' {
-		tok, err := d.ReadToken()
-		if err != nil {
-			return nil, errMalformed
-		}
-		name := tok.String()
-		tok, err = d.ReadToken()
-		if err != nil {
-			return nil, apierror.Invalidf(quoteParam(name), "must be valid JSON in valid UTF-8")
-		}
-		p.values[name] = append(p.values[name], value{tok.String(), tok.Kind()})
-		if k := tok.Kind(); k == '{' || k == '[' {
-			// What is inside is not looked at, so its depth costs nothing.
-			return nil, apierror.Invalidf(quoteParam(name), "must be a plain value")
-		}
-	}
-	if _, err := d.ReadToken(); err != nil {
-		return nil, errMalformed
-	}
-	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, apierror.New(apierror.Invalid, "body: more text after the JSON object")
-	}
-next:
 	for name := range p.values {
-		for _, k := range known {
-			if name == k {
-				continue next
-			}
+		if !slices.Contains(known, name) {
+			p.AddError(quoteParam(name), "unknown parameter")
 		}
-		p.Problem(quoteParam(name), "unknown parameter")
 	}
-	return p, nil
+	return p
 }
 
 var errMalformed = apierror.New(apierror.Invalid, "body: malformed JSON")
 
-// quoteParam makes a caller's own parameter name fit for a sentence.
+func (p *Params) readObject(body []byte) error {
+	// Repeated names are kept, so that the getter's error names the parameter.
+	d := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowDuplicateNames(true))
+	if tok, err := d.ReadToken(); err != nil {
+		return errMalformed
+	} else if tok.Kind() != '{' {
+		return apierror.New(apierror.Invalid, "body: must be a JSON object")
+	}
+	for d.PeekKind() != '}' {
+		tok, err := d.ReadToken()
+		if err != nil {
+			return errMalformed
+		}
+		name := tok.String()
+		if tok, err = d.ReadToken(); err != nil {
+			return apierror.Invalidf(quoteParam(name), "must be valid JSON in valid UTF-8")
+		}
+		if k := tok.Kind(); k == '{' || k == '[' {
+			return apierror.Invalidf(quoteParam(name), "must be a plain value") // however deep it is
+		}
+		p.values[name] = append(p.values[name], value{tok.String(), tok.Kind()})
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return errMalformed
+	}
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
+		return apierror.New(apierror.Invalid, "body: more text after the JSON object")
+	}
+	return nil
+}
+
+// quoteParam returns a parameter name of the client's as a message shows it.
 func quoteParam(name string) string {
 	if len(name) > 40 {
 		name = name[:40] + "…"
@@ -129,13 +123,13 @@ func quoteParam(name string) string {
 	return strings.ToValidUTF8(name, "\ufffd")
 }
 
-// ReadBody reads at most MaxBody bytes of the one content type that the route
-// takes. Faults: MediaType, TooLarge, Invalid.
+// ReadBody reads a body of at most MaxBody bytes in the content type that the
+// route accepts. Its errors are MediaType, TooLarge and Invalid.
 func ReadBody(w http.ResponseWriter, r *http.Request, contentType string) ([]byte, error) {
 	if !isMedia(r.Header.Get("Content-Type"), contentType) {
 		return nil, apierror.New(apierror.MediaType, "content type: must be "+contentType)
 	}
-	// Room for a body of the length that was announced, which may be a lie.
+	// Content-Length is a hint of the size and no more: it may be wrong.
 	body := bytes.NewBuffer(make([]byte, 0, min(max(r.ContentLength, 0), MaxBody)+bytes.MinRead))
 	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, MaxBody))
 	var tooLarge *http.MaxBytesError
@@ -148,7 +142,7 @@ func ReadBody(w http.ResponseWriter, r *http.Request, contentType string) ([]byt
 	return body.Bytes(), nil
 }
 
-// isMedia tells whether a Content-Type is the wanted one, in UTF-8.
+// isMedia reports whether a Content-Type header is want, in UTF-8.
 func isMedia(header, want string) bool {
 	if header == want {
 		return true
@@ -158,69 +152,84 @@ func isMedia(header, want string) bool {
 	return err == nil && got == want && (!ok || strings.EqualFold(charset, "utf-8"))
 }
 
-// Problem adds a broken rule.
-func (p *Params) Problem(param, text string) {
-	p.problems = append(p.problems, apierror.FieldError{Field: param, Message: text})
+// AddError records a field error.
+func (p *Params) AddError(param, message string) {
+	p.fields = append(p.fields, apierror.FieldError{Field: param, Message: message})
 }
 
-// Has tells whether the parameter was given at all.
+// AddErrors records the field errors of a rule outside of this package. It leaves
+// out those of parameters that have one: a missing value is not also too small.
+func (p *Params) AddErrors(fields []apierror.FieldError) {
+	for _, f := range fields {
+		if !slices.ContainsFunc(p.fields, func(have apierror.FieldError) bool { return have.Field == f.Field }) {
+			p.fields = append(p.fields, f)
+		}
+	}
+}
+
+// Err returns an Invalid error of all field errors, or the error of reading the
+// parameters, or nil.
+func (p *Params) Err() error {
+	if p.err != nil {
+		return p.err
+	}
+	return apierror.FromFields(p.fields)
+}
+
+// Has reports whether the parameter was sent.
 func (p *Params) Has(name string) bool { return len(p.values[name]) > 0 }
 
-// one gives the only value of a parameter; a second one is a problem.
-func (p *Params) one(name string) (value, bool) {
+// one returns the value of a parameter that must not be repeated. ok is false if
+// the parameter is absent or repeated.
+func (p *Params) one(name string) (v value, ok bool) {
 	switch all := p.values[name]; len(all) {
 	case 0:
 		return value{}, false
 	case 1:
 		return all[0], true
 	default:
-		p.Problem(name, "given more than once")
+		p.AddError(name, "given more than once")
 		return value{}, false
 	}
 }
 
-// Int reads an optional whole number of at least 1; def when it is absent.
-func (p *Params) Int(name string, def int64) int64 {
-	v, ok := p.one(name)
-	if !ok {
-		return def
+// Int reads an optional whole number of at least 1; it returns def if the number
+// is absent.
+func (p *Params) Int(name string, def int64) int64 { return p.atLeast(1, name, def) }
+
+// IntOrZero is Int for a number of at least 0.
+func (p *Params) IntOrZero(name string, def int64) int64 { return p.atLeast(0, name, def) }
+
+func (p *Params) atLeast(least int64, name string, def int64) int64 {
+	if v, ok := p.one(name); ok {
+		return p.whole(least, name, v)
 	}
-	return p.positive(name, v)
+	return def
 }
 
-// IntOrZero reads an optional whole number of at least 0; def when it is
-// absent.
-func (p *Params) IntOrZero(name string, def int64) int64 {
-	v, ok := p.one(name)
-	if !ok {
-		return def
-	}
-	return p.atLeast(0, name, v)
-}
-
-// RequiredInt reads a whole number of at least 1 that must be there.
+// RequiredInt reads a required whole number of at least 1.
 func (p *Params) RequiredInt(name string) int64 {
 	if !p.Has(name) {
-		p.Problem(name, "required")
+		p.AddError(name, "required")
 		return 0
 	}
 	return p.Int(name, 0)
 }
 
-// Ints reads a parameter that may be repeated, each a whole number of at
-// least 1. At least one and at most limit values must be there.
+// Ints reads a parameter that may be repeated: 1 to limit whole numbers of at
+// least 1.
 func (p *Params) Ints(name string, limit int) []int64 {
 	all := p.values[name]
 	switch {
 	case len(all) == 0:
-		p.Problem(name, "required")
+		p.AddError(name, "required")
 	case len(all) > limit:
-		p.Problem(name, "at most "+strconv.Itoa(limit)+" values")
+		p.AddError(name, "at most "+strconv.Itoa(limit)+" values")
 		return nil
 	}
 	out := make([]int64, 0, len(all))
 	for _, v := range all {
-		n := p.positive(name, v)
+		n := p.whole(1, name, v)
 		if n == 0 {
 			return nil
 		}
@@ -229,33 +238,31 @@ func (p *Params) Ints(name string, limit int) []int64 {
 	return out
 }
 
-func (p *Params) positive(name string, v value) int64 { return p.atLeast(1, name, v) }
-
-func (p *Params) atLeast(least int64, name string, v value) int64 {
+// whole reads a whole number of at least least; it returns 0 after an error.
+func (p *Params) whole(least int64, name string, v value) int64 {
 	if v.kind != 0 && v.kind != '0' {
-		p.Problem(name, "must be a whole number")
+		p.AddError(name, errNotWhole.Error())
 		return 0
 	}
 	n, err := ParseInt(v.text)
-	switch {
-	case err != nil:
-		p.Problem(name, err.Error())
-		return 0
-	case n < least:
-		p.Problem(name, "must be at least "+strconv.FormatInt(least, 10))
+	if err == nil && n < least {
+		err = errors.New("must be at least " + strconv.FormatInt(least, 10))
+	}
+	if err != nil {
+		p.AddError(name, err.Error())
 		return 0
 	}
 	return n
 }
 
-// Errors of ParseInt, fit for a sentence after the parameter's name.
+// Errors of ParseInt, which are messages of field errors.
 var (
 	errNotWhole = errors.New("must be a whole number")
 	errTooBig   = errors.New("must fit in 64 bits")
 )
 
-// ParseInt reads a whole number in base 10 with an optional minus sign:
-// no plus sign, point, exponent, space or underscore.
+// ParseInt parses a whole number in base 10 with an optional minus sign. It
+// accepts no plus sign, point, exponent, space or underscore.
 func ParseInt(text string) (int64, error) {
 	for i, c := range []byte(text) {
 		if (c < '0' || c > '9') && !(c == '-' && i == 0) {
@@ -272,54 +279,44 @@ func ParseInt(text string) (int64, error) {
 	return n, nil
 }
 
-// RequiredText reads a text that must be there; its rules are the caller's.
+// RequiredText reads a required text.
 func (p *Params) RequiredText(name string) string {
 	if !p.Has(name) {
-		p.Problem(name, "required")
+		p.AddError(name, "required")
 		return ""
 	}
 	text, _ := p.Text(name)
 	return text
 }
 
-// Text reads an optional text; its rules are the caller's. ok is false when
-// there is none, or one that is a problem already.
+// Text reads an optional text. ok is false if it is absent, or has a field error
+// already.
 func (p *Params) Text(name string) (text string, ok bool) {
 	v, ok := p.one(name)
 	if ok && v.kind != 0 && v.kind != '"' {
-		p.Problem(name, "must be a string")
+		p.AddError(name, "must be a string")
 		return "", false
 	}
 	return v.text, ok
 }
 
-// Page reads page_num and page_size.
+// Page reads page_num and page_size. maxSize is in rows.
 func (p *Params) Page(maxSize int64) pagination.Page {
-	out := pagination.Page{Num: p.Int("page_num", 1), Size: p.Int("page_size", pagination.DefaultSize)}
-	p.Check(out.Validate(maxSize))
-	return out
+	page := pagination.Page{Num: p.Int("page_num", 1), Size: p.Int("page_size", pagination.DefaultSize)}
+	p.AddErrors(page.Validate(maxSize))
+	return page
 }
 
-// Check adds problems of rules that live elsewhere, except for parameters
-// that already have one: a missing value need not also be called too small.
-func (p *Params) Check(problems []apierror.FieldError) {
-next:
-	for _, add := range problems {
-		for _, have := range p.problems {
-			if have.Field == add.Field {
-				continue next
-			}
-		}
-		p.problems = append(p.problems, add)
-	}
+// PageSize reads page_size alone. maxSize is in rows.
+func (p *Params) PageSize(maxSize int64) int64 {
+	size := p.Int("page_size", pagination.DefaultSize)
+	p.AddErrors(pagination.ValidateSize("page_size", size, maxSize))
+	return size
 }
 
-// Err is an Invalid fault of all problems so far, nil if there are none.
-func (p *Params) Err() error { return apierror.FromFields(p.problems) }
-
-// PathID reads the {id} of a route.
+// PathID parses the {id} of a route, which is at least 1.
 func PathID(text string) (int64, error) {
 	p := &Params{}
-	id := p.positive("id", value{text: text})
+	id := p.whole(1, "id", value{text: text})
 	return id, p.Err()
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/veranda-go/veranda/internal/pagination"
 )
 
-// wantError checks an error's kind and its sentences.
+// wantError checks an error's kind and its messages.
 func wantError(t *testing.T, what string, err error, kind apierror.Kind, messages ...string) {
 	t.Helper()
 	if err == nil {
@@ -51,13 +51,10 @@ func TestParseInt(t *testing.T) {
 
 func TestQuery(t *testing.T) {
 	t.Parallel()
-	read := func(query string) (*Params, error) {
+	read := func(query string) *Params {
 		return Query(&http.Request{URL: httptest.NewRequest("GET", "/?"+query, nil).URL})
 	}
-	p, err := read("user_id=5&id=3&id=1&id=3&page_num=2&other=x&other=y")
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := read("user_id=5&id=3&id=1&id=3&page_num=2&other=x&other=y")
 	if !p.Has("user_id") || p.Has("price") {
 		t.Error("Has: want user_id and no price")
 	}
@@ -74,27 +71,25 @@ func TestQuery(t *testing.T) {
 		t.Errorf("page %+v", got)
 	}
 	if err := p.Err(); err != nil {
-		t.Errorf("a parameter that nobody reads is no problem: %v", err)
+		t.Errorf("a parameter that is not read is no error: %v", err)
 	}
 
-	// Every problem at once, one for each parameter.
-	p, err = read("page_num=0&page_size=1000&user_id=x&price=1&price=1&id=1&id=2")
-	if err != nil {
-		t.Fatal(err)
-	}
+	// Every field error at once, one for each parameter.
+	p = read("page_num=0&page_size=1000&user_id=x&price=1&price=1&id=1&id=2")
 	p.Page(100)
 	p.Int("user_id", 0)
 	p.RequiredInt("price")
 	p.RequiredInt("amount")
 	p.Ints("id", 1)
-	p.Check([]apierror.FieldError{{Field: "price", Message: "must be at least 1"}, {Field: "name", Message: "must not be empty"}})
+	p.AddErrors([]apierror.FieldError{{Field: "price", Message: "must be at least 1"}, {Field: "name", Message: "must not be empty"}})
 	wantError(t, "all at once", p.Err(), apierror.Invalid,
 		"page_num: must be at least 1", "page_size: must be at most 100", "user_id: must be a whole number",
 		"price: given more than once", "amount: required", "id: at most 1 values", "name: must not be empty")
 
 	for _, query := range []string{"a=%zz", "a=%", "a=1;b=2", "%f=1", "a=%2"} {
-		_, err := read(query)
-		wantError(t, query, err, apierror.Invalid, "query string: malformed")
+		p := read(query)
+		p.RequiredInt("price") // adds nothing to what is wrong with the whole
+		wantError(t, query, p.Err(), apierror.Invalid, "query string: malformed")
 	}
 }
 
@@ -108,26 +103,19 @@ func post(contentType, body string) *http.Request {
 func TestForm(t *testing.T) {
 	t.Parallel()
 	const contentType = "application/x-www-form-urlencoded"
-	p, err := Form(httptest.NewRecorder(), post(contentType, "name=a%26user_id%3D2&price=5&note=50%25+%2B"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := Form(httptest.NewRecorder(), post(contentType, "name=a%26user_id%3D2&price=5&note=50%25+%2B"))
 	name, note, price := p.RequiredText("name"), p.RequiredText("note"), p.RequiredInt("price")
 	if name != "a&user_id=2" || note != "50% +" || price != 5 || p.Err() != nil {
 		t.Errorf("name %q, note %q, price %d, %v", name, note, price, p.Err())
 	}
 	for _, body := range []string{"name=%zz", "name=a;b", "name=%"} {
-		_, err := Form(httptest.NewRecorder(), post(contentType, body))
-		wantError(t, body, err, apierror.Invalid, "form: malformed")
+		wantError(t, body, Form(httptest.NewRecorder(), post(contentType, body)).Err(), apierror.Invalid, "form: malformed")
 	}
-	_, err = Form(httptest.NewRecorder(), post("application/json", "name=a"))
-	wantError(t, "JSON", err, apierror.MediaType, "content type: must be application/x-www-form-urlencoded")
-	_, err = Form(httptest.NewRecorder(), post(contentType, "a="+strings.Repeat("x", 64<<10-1)))
-	wantError(t, "large", err, apierror.TooLarge, "body: must be at most 65536 bytes")
+	wantError(t, "JSON", Form(httptest.NewRecorder(), post("application/json", "name=a")).Err(), apierror.MediaType, "content type: must be application/x-www-form-urlencoded")
+	wantError(t, "large", Form(httptest.NewRecorder(), post(contentType, "a="+strings.Repeat("x", 64<<10-1))).Err(), apierror.TooLarge, "body: must be at most 65536 bytes")
 	torn := post(contentType, "")
 	torn.Body = io.NopCloser(io.MultiReader(strings.NewReader("name=a"), errReader{}))
-	_, err = Form(httptest.NewRecorder(), torn)
-	wantError(t, "torn", err, apierror.Invalid, "body: could not be read whole")
+	wantError(t, "torn", Form(httptest.NewRecorder(), torn).Err(), apierror.Invalid, "body: could not be read whole")
 }
 
 // errReader is a connection that breaks.
@@ -137,10 +125,7 @@ func (errReader) Read([]byte) (int, error) { return 0, errors.New("connection re
 
 // readJSON reads a body the way a creation does.
 func readJSON(body string) (userID int64, name string, err error) {
-	p, err := JSON(httptest.NewRecorder(), post("application/json", body), "user_id", "name")
-	if err != nil {
-		return 0, "", err
-	}
+	p := JSON(httptest.NewRecorder(), post("application/json", body), "user_id", "name")
 	userID, name = p.RequiredInt("user_id"), p.RequiredText("name")
 	return userID, name, p.Err()
 }
@@ -254,12 +239,11 @@ func TestJSON(t *testing.T) {
 	}
 
 	for _, contentType := range []string{"", "text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16", "application/jsonp"} {
-		_, err := JSON(httptest.NewRecorder(), post(contentType, "{}"))
-		wantError(t, contentType, err, apierror.MediaType, "content type: must be application/json")
+		wantError(t, contentType, JSON(httptest.NewRecorder(), post(contentType, "{}")).Err(), apierror.MediaType, "content type: must be application/json")
 	}
-	if _, err := JSON(httptest.NewRecorder(), post("Application/JSON;charset=UTF-8", "{}")); err != nil {
+	if err := JSON(httptest.NewRecorder(), post("Application/JSON;charset=UTF-8", "{}")).Err(); err != nil {
 		t.Errorf("with a charset: %v", err)
 	}
-	_, err := JSON(httptest.NewRecorder(), post("application/json", `{"name":"`+strings.Repeat("x", 64<<10)+`"}`), "name")
-	wantError(t, "large", err, apierror.TooLarge, "body: must be at most 65536 bytes")
+	large := JSON(httptest.NewRecorder(), post("application/json", `{"name":"`+strings.Repeat("x", 64<<10)+`"}`), "name")
+	wantError(t, "large", large.Err(), apierror.TooLarge, "body: must be at most 65536 bytes")
 }

@@ -1,10 +1,11 @@
-// Package wire is the HTTP dress that all services share: how parameters are
-// read ([Params]), how answers and faults are written ([Handle]), and how one
-// service calls another ([Client]). The rules of what is asked live in
-// backend/listings and backend/users, above it; faults come from below.
+// Package httpapi is the server half of HTTP, for every service: it reads a
+// request's parameters ([Params]), writes responses and errors ([Handle]) and
+// streams ([Events]). It knows nothing of listings and users. The client half
+// is package backendclient.
 package httpapi
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -17,11 +18,10 @@ import (
 
 	"github.com/veranda-go/veranda/internal/apierror"
 	"github.com/veranda-go/veranda/internal/fastjson"
+	"github.com/veranda-go/veranda/internal/idempotency"
 )
 
-// Handle makes an http.HandlerFunc of a function that returns an error: a
-// fault becomes the failure envelope. Faults of ours are logged with their
-// cause, here and nowhere else.
+// Handle returns a handler that calls f and writes its error.
 func Handle(log *slog.Logger, f func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := f(w, r); err != nil {
@@ -30,64 +30,91 @@ func Handle(log *slog.Logger, f func(http.ResponseWriter, *http.Request) error) 
 	}
 }
 
-// WriteError answers with err's public half and logs the private half of what
-// is not the caller's doing.
+// WriteError writes the public half of err as a failure envelope, with the
+// status of its kind. It logs an error of status 500 and above with its cause;
+// nothing else logs errors.
 func WriteError(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
-	f := apierror.From(err)
-	status := f.Kind.HTTPStatus()
+	e := apierror.From(err)
+	status := e.Kind.HTTPStatus()
 	if status >= 500 && r.Context().Err() == nil {
 		log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "status", status, "err", err)
 	}
-	if f.Kind == apierror.Unavailable || f.Kind == apierror.Conflict {
-		after := max(f.RetryAfter, time.Second)
+	if e.Kind == apierror.Unavailable || e.Kind == apierror.Conflict {
+		after := max(e.RetryAfter, time.Second)
 		w.Header().Set("Retry-After", strconv.Itoa(int((after+time.Second-1)/time.Second)))
 	}
-	writeFailure(w, status, f.Messages())
+	writeFailure(w, status, e.Messages())
 }
 
-func writeFailure(w http.ResponseWriter, status int, sentences []string) {
+func writeFailure(w http.ResponseWriter, status int, messages []string) {
 	w.Header().Set("Cache-Control", "no-store")
 	Write(w, status, func(b []byte) []byte {
 		b = append(b, `{"result":false,"errors":`...)
-		b = fastjson.AppendStrings(b, sentences)
-		return append(b, '}')
+		return append(fastjson.AppendStrings(b, messages), '}')
 	})
 }
 
-// GetBuffer returns a pooled buffer, for PutBuffer to take back.
-func GetBuffer() *[]byte { return buffers.Get().(*[]byte) }
+// MediaJSON is the content type of every response but those of GraphQL.
+const MediaJSON = "application/json"
 
-var buffers = sync.Pool{New: func() any { return new([]byte) }}
-
-// maxPooled is the largest buffer, in bytes, that is kept for reuse, so one
-// huge answer does not stay in memory for ever.
-const maxPooled = 1 << 20
-
-// Write sends a JSON body. The body is complete before the status is sent,
-// and leaves with its length.
+// Write writes a JSON response, complete and with its length.
 func Write(w http.ResponseWriter, status int, body func([]byte) []byte) {
 	WriteAs(w, status, MediaJSON, body)
 }
 
-// MediaJSON is the media type of all answers but GraphQL's.
-const MediaJSON = "application/json"
-
-// WriteAs is Write for a body of another media type.
+// WriteAs is Write for another content type.
 func WriteAs(w http.ResponseWriter, status int, contentType string, body func([]byte) []byte) {
 	WithBuffer(body, func(b []byte) { send(w, status, contentType, b) })
 }
 
-// WithBuffer lets use have what body appends to a pooled buffer, which is not
-// use's to keep.
-func WithBuffer(body func([]byte) []byte, use func([]byte)) {
-	p := buffers.Get().(*[]byte)
-	b := body((*p)[:0])
-	use(b)
-	*p = b
-	PutBuffer(p)
+// WriteObject writes a success envelope whose member name is one object.
+func WriteObject(w http.ResponseWriter, name string, appendTo func([]byte) []byte) {
+	Write(w, http.StatusOK, func(b []byte) []byte {
+		b = append(append(append(b, `{"result":true,"`...), name...), `":`...)
+		return append(appendTo(b), '}')
+	})
 }
 
-func PutBuffer(p *[]byte) {
+// Create serves a creation: it calls create with the draft that was read from p
+// and with the request's idempotency key, and writes the object that it
+// returns.
+func Create[D, T any, P interface {
+	*T
+	AppendJSON([]byte) []byte
+}](
+	w http.ResponseWriter, r *http.Request, p *Params, draft D, name string,
+	create func(ctx context.Context, draft D, key string) (object T, replayed bool, err error),
+) error {
+	if err := p.Err(); err != nil {
+		return err
+	}
+	key, err := idempotency.KeyOf(r.Header)
+	if err != nil {
+		return err
+	}
+	object, replayed, err := create(r.Context(), draft, key)
+	if err != nil {
+		return err
+	}
+	if replayed {
+		w.Header().Set(idempotency.ReplayedHeader, "true")
+	}
+	WriteObject(w, name, P(&object).AppendJSON)
+	return nil
+}
+
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxPooled is the largest buffer in bytes that is kept for reuse, so that one
+// huge response does not hold its memory forever.
+const maxPooled = 1 << 20
+
+// WithBuffer calls use with what body appends to a pooled buffer. use must not
+// keep it.
+func WithBuffer(body func([]byte) []byte, use func([]byte)) {
+	p := buffers.Get().(*[]byte)
+	*p = body((*p)[:0])
+	use(*p)
 	if cap(*p) <= maxPooled {
 		buffers.Put(p)
 	}
@@ -98,15 +125,11 @@ func send(w http.ResponseWriter, status int, contentType string, body []byte) {
 	h["Content-Type"] = []string{contentType}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client may be gone; there is nobody left to tell
+	_, _ = w.Write(body) // fails only if the client is gone
 }
 
-// methods are those that a router of ours may know, for the Allow header. HEAD
-// goes with GET.
-var methods = []string{"GET", "POST"}
-
-// NewRouter is a chi router whose 404 and 405 carry the failure envelope.
-// Every GET route also answers HEAD.
+// NewRouter returns a chi router whose 404 and 405 responses carry the failure
+// envelope. Every GET route also serves HEAD.
 func NewRouter() *chi.Mux {
 	r := chi.NewRouter()
 	r.Use(middleware.GetHead)
@@ -115,13 +138,11 @@ func NewRouter() *chi.Mux {
 	})
 	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
 		var allowed []string
-		for _, m := range methods {
-			if r.Match(chi.NewRouteContext(), m, req.URL.Path) {
-				allowed = append(allowed, m)
-			}
-			if m == "GET" && len(allowed) > 0 {
-				allowed = append(allowed, "HEAD")
-			}
+		if r.Match(chi.NewRouteContext(), http.MethodGet, req.URL.Path) {
+			allowed = append(allowed, http.MethodGet, http.MethodHead)
+		}
+		if r.Match(chi.NewRouteContext(), http.MethodPost, req.URL.Path) {
+			allowed = append(allowed, http.MethodPost)
 		}
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		writeFailure(w, http.StatusMethodNotAllowed, []string{req.Method + " is not allowed here"})
@@ -129,10 +150,10 @@ func NewRouter() *chi.Mux {
 	return r
 }
 
-// Pong answers a ping with the documented plain text. A header lists what both
-// services do beyond the documented.
+// Pong responds to a ping as documented, with a header that lists the features
+// that both services have beyond the documented system.
 func Pong(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set(FeaturesHeader, FeatureIdempotencyKey)
+	w.Header().Set(idempotency.FeaturesHeader, idempotency.Feature)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = w.Write([]byte("pong!"))
 }

@@ -13,17 +13,18 @@ import (
 	"time"
 
 	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/requestid"
 )
 
-// TestHandle turns errors into answers: what is public is shown, the cause is
-// in the log alone, and only for what is not the caller's doing.
+// TestHandle tests that the public half of an error is in the response, and the
+// cause in the log alone, and only if the client did not cause it.
 func TestHandle(t *testing.T) {
 	t.Parallel()
 	secret := errors.New(`pq: relation "listings" at /var/lib/db`)
 	for _, test := range []struct {
 		err        error
 		status     int
-		sentence   string
+		message    string
 		retryAfter string
 	}{
 		{secret, 500, "internal error", ""},
@@ -40,7 +41,7 @@ func TestHandle(t *testing.T) {
 		h := Handle(slog.New(slog.NewTextHandler(&log, nil)), func(http.ResponseWriter, *http.Request) error { return test.err })
 		rec := httptest.NewRecorder()
 		h(rec, httptest.NewRequest("GET", "/x", nil))
-		want := fmt.Sprintf(`{"result":false,"errors":[%q]}`, test.sentence)
+		want := fmt.Sprintf(`{"result":false,"errors":[%q]}`, test.message)
 		if rec.Code != test.status || rec.Body.String() != want || rec.Header().Get("Content-Type") != "application/json" {
 			t.Errorf("%v: %d %q %s, want %d %s", test.err, rec.Code, rec.Header().Get("Content-Type"), rec.Body, test.status, want)
 		}
@@ -70,94 +71,37 @@ func TestWriteDoesNotMix(t *testing.T) {
 	}
 }
 
-// TestRequestContext ends as a context of package context does, and others may
-// stand on it.
-func TestRequestContext(t *testing.T) {
+// TestWithTimeout tests what a request's context ends by, and a stream's.
+func TestWithTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, leave := context.WithCancel(t.Context())
+		client, leave := context.WithCancel(requestid.With(t.Context(), "id-1"))
 		defer leave()
-		begin := func() *RequestContext {
-			return NewContext(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil).WithContext(client), time.Second, t.Context())
-		}
-		type key struct{}
 		for _, test := range []struct {
-			name    string
-			end     func(*RequestContext)
-			want    error
-			untimed error // before End
+			name         string
+			end          func(cancel func())
+			want, stream error // of the request and of a stream
 		}{
-			{"deadline", func(*RequestContext) { time.Sleep(time.Second) }, context.DeadlineExceeded, nil},
-			{"end", (*RequestContext).End, context.Canceled, nil},
-			{"client", func(*RequestContext) { leave() }, context.Canceled, context.Canceled},
+			{"deadline", func(func()) { time.Sleep(RequestTimeout) }, context.DeadlineExceeded, nil},
+			{"end", func(cancel func()) { cancel() }, context.Canceled, nil},
+			{"client", func(func()) { leave() }, context.Canceled, context.Canceled},
 		} {
-			c := begin()
-			late := begin() // nobody waits before the end
-			below, cancel := context.WithTimeout(context.WithValue(c, key{}, 1), time.Hour)
-			if c.Err() != nil || below.Err() != nil || RequestID(below) != c.id || Draining(below) != t.Context() {
-				t.Errorf("%s: at the start: %v, %v", test.name, c.Err(), below.Err())
+			ctx, cancel := WithTimeout(client, t.Context())
+			defer cancel()
+			if at, ok := ctx.Deadline(); !ok || time.Until(at) != RequestTimeout || ctx.Err() != nil || Draining(ctx) != t.Context() {
+				t.Errorf("%s: deadline %v, %v", test.name, at, ctx.Err())
 			}
-			if at, ok := below.Deadline(); !ok || time.Until(at) != time.Second {
-				t.Errorf("%s: deadline %v", test.name, at)
+			r := httptest.NewRequest("GET", "/", nil).WithContext(ctx)
+			stream, drain, done, _ := Stream(httptest.NewRecorder(), r)
+			defer done()
+			if _, ok := stream.Deadline(); ok || requestid.From(stream) != "id-1" || drain != t.Context() {
+				t.Errorf("%s: the stream has a deadline, or no id", test.name)
 			}
-			untimed := Untimed(below)
-			if _, ok := untimed.Deadline(); ok || RequestID(untimed) != c.id {
-				t.Errorf("%s: untimed has a deadline, or no id", test.name)
+			test.end(cancel)
+			<-ctx.Done()
+			if ctx.Err() != test.want || stream.Err() != test.stream {
+				t.Errorf("%s: request %v, stream %v", test.name, ctx.Err(), stream.Err())
 			}
-			test.end(c)
-			if test.name == "end" {
-				late.End()
-			}
-			<-c.Done()
-			<-below.Done()
-			<-late.Done()
-			if c.Err() != test.want || below.Err() != test.want || late.Err() != test.want {
-				t.Errorf("%s: %v, %v, %v", test.name, c.Err(), below.Err(), late.Err())
-			}
-			if untimed.Err() != test.untimed {
-				t.Errorf("%s: untimed: %v", test.name, untimed.Err())
-			}
-			cancel()
-			c.End()
-			late.End()
 		}
 	})
-}
-
-func TestRequestID(t *testing.T) {
-	t.Parallel()
-	var inside string
-	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx := NewContext(w, r, time.Minute, t.Context())
-		defer ctx.End()
-		inside = RequestID(ctx)
-	})
-	ask := func(id string) string {
-		r := httptest.NewRequest("GET", "/", nil)
-		if id != "" {
-			r.Header.Set(RequestIDHeader, id)
-		}
-		rec := httptest.NewRecorder()
-		h.ServeHTTP(rec, r)
-		if got := rec.Header().Get(RequestIDHeader); got != inside || got == "" {
-			t.Errorf("id %q was answered with %q, and is %q inside", id, got, inside)
-		}
-		return inside
-	}
-	for _, id := range []string{"a", "A-Z_0.9", strings.Repeat("x", 64)} {
-		if got := ask(id); got != id {
-			t.Errorf("id %q became %q", id, got)
-		}
-	}
-	seen := map[string]bool{}
-	for _, id := range []string{"", "", strings.Repeat("x", 65), "two words", "line\nbreak", "quote\"", "名", "<b>", "\x00"} {
-		got := ask(id)
-		if got == id || seen[got] || !plainID(got) {
-			t.Errorf("id %q became %q, want a fresh one", id, got)
-		}
-		seen[got] = true
-	}
-	if got := RequestID(t.Context()); got != "" {
-		t.Errorf("outside of a request the id is %q", got)
-	}
 }

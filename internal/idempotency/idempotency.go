@@ -13,9 +13,6 @@ import (
 	"github.com/veranda-go/veranda/internal/apierror"
 )
 
-// Header is the key's name, in requests and in sentences.
-const Header = "Idempotency-Key"
-
 // Keep is how long a key is remembered.
 const Keep = 24 * time.Hour
 

@@ -9,22 +9,22 @@ import (
 	"github.com/veranda-go/veranda/internal/apierror"
 )
 
-// TestOffset compares with numbers that have no end.
-func TestOffset(t *testing.T) {
+// TestRows compares offsets with those of big integers.
+func TestRows(t *testing.T) {
 	t.Parallel()
 	edges := []int64{1, 2, 3, 4, 7, 8, 10, 99, 100, 1 << 31, 1<<31 + 1, 1 << 32, 1 << 62, 1<<62 + 1, math.MaxInt64 - 1, math.MaxInt64}
 	for _, size := range edges {
 		for _, num := range append(edges, math.MaxInt64/size, min(math.MaxInt64/size, math.MaxInt64-1)+1, min(math.MaxInt64/size, math.MaxInt64-2)+2) {
 			want := new(big.Int).Mul(big.NewInt(num-1), big.NewInt(size))
-			got, ok := Page{num, size}.Offset()
-			if ok != want.IsInt64() || ok && got != want.Int64() {
-				t.Errorf("page %d of size %d: offset %d, %t, want %d", num, size, got, ok, want)
+			got, err := Rows(Page{num, size}, func(offset int64) ([]int64, error) { return []int64{offset}, nil })
+			if err != nil || len(got) == 1 != want.IsInt64() || len(got) == 1 && got[0] != want.Int64() {
+				t.Errorf("page %d of size %d: offset %d, %v, want %d", num, size, got, err, want)
 			}
 		}
 	}
 }
 
-func TestProblems(t *testing.T) {
+func TestValidate(t *testing.T) {
 	t.Parallel()
 	const low, high = "must be at least 1", "must be at most 100"
 	for _, test := range []struct {

@@ -1,6 +1,6 @@
 // Package server listens, serves and drains, the same for every service of
-// cmd/veranda. What is served comes from backend/listings, backend/users and
-// publicapi's doors; how answers look comes from package wire.
+// cmd/veranda. Its handlers are those of backend/listings, backend/users, rest,
+// graph and playground; they write responses with package httpapi.
 package server
 
 import (
@@ -22,23 +22,22 @@ import (
 	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
-// Limits of one connection and one request. A client that is slower than this
-// is cut off, so it can hold a connection but not for ever.
+// Limits of a connection and of a request. A client that is slower is
+// disconnected. The deadline of a request is httpapi.RequestTimeout.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second // header and body
-	requestTimeout    = 20 * time.Second // the handler's deadline
-	writeTimeout      = 30 * time.Second // from the end of the header to the end of the answer
+	writeTimeout      = 30 * time.Second // from the end of the header to the end of the response
 	idleTimeout       = 120 * time.Second
 	maxHeaderBytes    = 64 << 10 // a batch of 1,000 ids of 19 digits is a request line of 23 KB
-	// DrainTimeout is how long requests under way may take when stopping.
+	// DrainTimeout is how long requests in progress may take when the server stops.
 	DrainTimeout = 25 * time.Second
 	readyTimeout = 2 * time.Second
 )
 
 // Server is one service on one listener. Make it with New.
 type Server struct {
-	// Name is how the service is called in logs: "listing-service".
+	// Name is the service's name in logs, such as listing-service.
 	Name string
 
 	log      *slog.Logger
@@ -48,13 +47,13 @@ type Server struct {
 	draining atomic.Bool
 	failed   chan error
 
-	stopping context.Context // ends when no request is let in any more
+	stopping context.Context // ends when the server accepts no more requests
 	stop     context.CancelFunc
 	handlers sync.WaitGroup
 }
 
-// New listens on addr (host:port; port 0 picks a free one). Nothing is served
-// before Start.
+// New listens on addr, host:port, where port 0 picks a free one. It serves
+// nothing before Start.
 func New(name, addr string, log *slog.Logger) (*Server, error) {
 	ln, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -68,7 +67,7 @@ func New(name, addr string, log *slog.Logger) (*Server, error) {
 	return s, nil
 }
 
-// URL is where the service answers, such as http://127.0.0.1:8000.
+// URL returns the service's URL, such as http://127.0.0.1:8000.
 func (s *Server) URL() string {
 	addr := s.listener.Addr().(*net.TCPAddr)
 	if addr.IP.IsUnspecified() {
@@ -77,10 +76,10 @@ func (s *Server) URL() string {
 	return "http://" + addr.String()
 }
 
-// Log is the service's logger.
+// Log returns the service's logger.
 func (s *Server) Log() *slog.Logger { return s.log }
 
-// Start serves handler in the background. ready is asked by /readyz.
+// Start serves handler in the background. /readyz calls ready.
 func (s *Server) Start(handler http.Handler, ready func(context.Context) error) {
 	s.ready = ready
 	s.http = http1.NewServer(s.newHTTP(handler))
@@ -101,21 +100,21 @@ func (s *Server) newHTTP(handler http.Handler) *http.Server {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	// Streams are told to end when the listener is closed and not before, so
-	// that their clients come back to another process.
+	// Streams end after the listener has closed, so that their clients reconnect
+	// to another process.
 	h.RegisterOnShutdown(s.stop)
 	return h
 }
 
-// Failed gives the error that ended serving before Stop did.
+// Failed returns a channel of the error that ends serving before Stop does.
 func (s *Server) Failed() <-chan error { return s.failed }
 
-// Drain makes /readyz fail, so that load balancers look elsewhere, while
-// requests are still answered.
+// Drain makes /readyz fail, so that load balancers choose another process, while
+// requests are still served.
 func (s *Server) Drain() { s.draining.Store(true) }
 
-// Stop closes the listener, ends streams and waits for the requests under way,
-// at most DrainTimeout; what is left then is cut off.
+// Stop closes the listener, ends streams and waits for the requests in progress
+// for at most DrainTimeout; then it closes their connections.
 func (s *Server) Stop() error {
 	s.Drain()
 	if s.http == nil {
@@ -127,7 +126,7 @@ func (s *Server) Stop() error {
 	if err := s.http.Shutdown(ctx); err != nil {
 		return errors.Join(fmt.Errorf("%s: requests were cut off: %w", s.Name, err), s.http.Close())
 	}
-	// Shutdown does not know WebSockets: it has given their connections away.
+	// Shutdown does not wait for WebSockets, whose connections are hijacked.
 	done := make(chan struct{})
 	go func() {
 		s.handlers.Wait()

@@ -237,8 +237,8 @@ func TestRequestDeadline(t *testing.T) {
 			t.Errorf("%d %s, want 504 %s", rec.Code, rec.Body, want)
 		}
 		// The server cuts the connection at writeTimeout: the answer must be out by then.
-		if took := time.Since(start); took != requestTimeout || took >= writeTimeout {
-			t.Errorf("answered after %v, want %v, before %v", took, requestTimeout, writeTimeout)
+		if took := time.Since(start); took != httpapi.RequestTimeout || took >= writeTimeout {
+			t.Errorf("answered after %v, want %v, before %v", took, httpapi.RequestTimeout, writeTimeout)
 		}
 	})
 }

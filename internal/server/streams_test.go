@@ -15,6 +15,7 @@ import (
 
 	"github.com/veranda-go/veranda/internal/http1"
 	"github.com/veranda-go/veranda/internal/httpapi"
+	"github.com/veranda-go/veranda/internal/requestid"
 )
 
 const writeLimit = time.Second
@@ -128,7 +129,7 @@ func TestStreamsOutliveLimits(t *testing.T) {
 			if _, limited := e.Done.Deadline(); limited {
 				t.Error("a stream has a request's deadline")
 			}
-			if httpapi.RequestID(e.Done) == "" {
+			if requestid.From(e.Done) == "" {
 				t.Error("a stream has no request id")
 			}
 			for i := range count {
