@@ -1,5 +1,5 @@
-# One static binary and nothing else: no shell, no package manager, no root.
-# Whether it is well, ask over HTTP: /livez and /readyz.
+# An image with one static binary: no shell, no package manager, no root. Use
+# /livez and /readyz over HTTP for health checks.
 
 FROM --platform=$BUILDPLATFORM golang:1.26 AS build
 WORKDIR /src
@@ -9,8 +9,8 @@ COPY . .
 ARG TARGETOS TARGETARCH
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
     go build -trimpath -buildvcs=false -ldflags='-s -w' -o /image/veranda ./cmd/veranda
-# SQLite may want a place for temporary files; certificates are for services
-# and databases that are reached over TLS.
+# SQLite may need /tmp; the CA certificates are for services and databases over
+# TLS.
 RUN mkdir -p /image/data /image/etc/ssl/certs && mkdir -m 1777 /image/tmp && \
     cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ && \
     chown 65532:65532 /image/data
@@ -21,6 +21,6 @@ USER 65532:65532
 VOLUME /data
 EXPOSE 8000
 ENTRYPOINT ["/veranda"]
-# All three services. Only the public layer listens outside the container; give
-# another command to run one service alone, as compose.yaml does.
+# Runs all three services, of which only the public layer listens outside the
+# container. compose.yaml shows how to run one service.
 CMD ["--host=0.0.0.0", "--data-dir=/data"]
