@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// greet tells a person what is running and what to do next.
+// greet prints the addresses and the next steps.
 func greet(w io.Writer, public, listing, user, dataDir string) {
 	seed := "veranda seed"
 	if public != defaultPublicURL {

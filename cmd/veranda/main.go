@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 )
 
@@ -26,13 +25,12 @@ func main() {
 			cancel(nil)
 		}
 	}()
-	defer runtime.KeepAlive(ballast())
 	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	var usage usageError
 	switch {
 	case err == nil:
 	case errors.As(err, &usage):
-		fmt.Fprintf(os.Stderr, "veranda: %v\nRun 'veranda --help' for what there is.\n", err)
+		fmt.Fprintf(os.Stderr, "veranda: %v\nRun 'veranda --help' for usage.\n", err)
 		os.Exit(2)
 	default:
 		fmt.Fprintf(os.Stderr, "veranda: %v\n", err)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -243,24 +242,29 @@ func runBriefly(t *testing.T, environ []string, args ...string) (out string, err
 func TestHelp(t *testing.T) {
 	flags := map[string][]string{
 		"": {"data-dir=./data", "host=127.0.0.1", "public-port=8000", "listing-port=6000", "user-port=7000",
-			"backend-timeout=5s", "max-page-size=100", "drain-delay=1s", "debug=false"},
-		"listing-service": {"port=6000", "host=127.0.0.1", "database-url=sqlite:./data/listings.db", "max-page-size=100", "drain-delay=1s", "debug=false"},
-		"user-service":    {"port=7000", "host=127.0.0.1", "database-url=sqlite:./data/users.db", "max-page-size=100", "drain-delay=1s", "debug=false"},
+			"backend-timeout=5s", "max-page-size=100", "drain-delay=1s", "debug=false", "http=fast"},
+		"listing-service": {"port=6000", "host=127.0.0.1", "database-url=sqlite:./data/listings.db", "max-page-size=100", "drain-delay=1s", "debug=false", "http=fast"},
+		"user-service":    {"port=7000", "host=127.0.0.1", "database-url=sqlite:./data/users.db", "max-page-size=100", "drain-delay=1s", "debug=false", "http=fast"},
 		"public-api": {"port=8000", "host=127.0.0.1", "listing-service-url=http://127.0.0.1:6000", "user-service-url=http://127.0.0.1:7000",
-			"backend-timeout=5s", "max-page-size=100", "drain-delay=1s", "debug=false"},
+			"backend-timeout=5s", "max-page-size=100", "drain-delay=1s", "debug=false", "http=fast"},
 		"seed": {"public-url=http://127.0.0.1:8000", "users=100", "listings=1000"},
 	}
-	for _, c := range commands {
-		args := []string{c.name, "--help"}
-		if c.name == "" {
-			args = args[1:]
+	parser, _, err := newParser(nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := parser.Model.Children
+	for i, c := range commands {
+		args, name := []string{c.Name, "--help"}, c.Name
+		if i == 0 {
+			args, name = args[1:], ""
 		}
 		help, err := runBriefly(t, nil, args...)
 		if err != nil {
 			t.Errorf("%v: %v", args, err)
 		}
-		if len(flags[c.name]) == 0 {
-			t.Errorf("a command %q that this test does not know", c.name)
+		if len(flags[name]) == 0 {
+			t.Errorf("a command %q that this test does not know", name)
 		}
 		shown := func(name, def string) {
 			t.Helper()
@@ -270,24 +274,27 @@ func TestHelp(t *testing.T) {
 				t.Errorf("%v: no line for --%s with default %s and %s in\n%s", args, name, def, variable, help)
 			}
 		}
-		for _, flag := range flags[c.name] {
+		for _, flag := range flags[name] {
 			name, def, _ := strings.Cut(flag, "=")
 			shown(name, regexp.QuoteMeta(def))
 		}
-		// Nothing can be set that is not shown.
-		s := newSettings(c.name)
-		c.define(s)
-		s.flags.VisitAll(func(f *flag.Flag) { shown(f.Name, `\S.*`) })
+		// The help shows everything that can be set.
+		for _, f := range c.Flags {
+			shown(f.Name, `\S.*`)
+		}
 	}
 	all, _ := runBriefly(t, nil, "--help")
-	for _, again := range [][]string{{"help"}, {"-h"}, {"-help"}} {
+	for _, again := range [][]string{{"help"}, {"-h"}} {
 		if got, err := runBriefly(t, nil, again...); err != nil || got != all {
 			t.Errorf("%v: %v, got\n%s", again, err, got)
 		}
 	}
-	for _, c := range commands {
-		if !strings.Contains(all, "  "+strings.TrimSpace("veranda "+c.name)+" ") {
-			t.Errorf("no command %q in\n%s", c.name, all)
+	if seed, _ := runBriefly(t, nil, "seed", "--help"); seed == all {
+		t.Error("the help of seed is that of all")
+	}
+	for _, c := range commands[1:] {
+		if !strings.Contains(all, "  veranda "+c.Name+" ") {
+			t.Errorf("no command %q in\n%s", c.Name, all)
 		}
 	}
 }
@@ -298,31 +305,34 @@ func TestUsageErrors(t *testing.T) {
 		args    string
 		want    string
 	}{
-		{"", "serve", `unknown command "serve"`},
-		{"", "Seed", `unknown command "Seed"`},
-		{"", "--prot 8000", "flag provided but not defined: -prot"},
-		{"", "--port 8000", "flag provided but not defined: -port"}, // the single services' only
-		{"", "--debug yes", `unexpected argument "yes"`},
-		{"", "--debug=yes", `invalid boolean value "yes" for -debug`},
-		{"", "more", `unknown command "more"`},
-		{"", "--public-port", "flag needs an argument: -public-port"},
-		{"", "--public-port 65536", "must be a port from 0 to 65535"},
-		{"", "--public-port -1", "must be a port from 0 to 65535"},
+		{"", "serve", `unexpected argument serve`},
+		{"", "Seed", `unexpected argument Seed`},
+		{"", "--prot 8000", "unknown flag --prot"},
+		{"", "--port 8000", "unknown flag --port"}, // the single services' only
+		{"", "--debug yes", `unexpected argument yes`},
+		{"", "--debug=maybe", `--debug: bool value must be true, 1, yes, false, 0 or no but got "maybe"`},
+		{"", "more", `unexpected argument more`},
+		{"", "--public-port", "--public-port: "},
+		{"", "--public-port 65536", "--public-port: must be a port from 0 to 65535"},
+		{"", "--public-port=-1", "--public-port: must be a port from 0 to 65535"},
 		{"", "--public-port http", "must be a port from 0 to 65535"},
 		{"", "--max-page-size 0", "must be a whole number from 1 to 1000"},
 		{"", "--max-page-size 1001", "must be a whole number from 1 to 1000"},
 		{"", "--backend-timeout 5", "must be a duration"},
-		{"", "--drain-delay -1s", "must be a duration"},
+		{"", "--drain-delay=-1s", "must be a duration"},
 		{"VERANDA_PUBLIC_PROT=1", "", "unknown environment variable VERANDA_PUBLIC_PROT"},
 		{"VERANDA_=1", "", "unknown environment variable VERANDA_"},
 		{"VERANDA_PUBLIC_PORT=x", "", `environment variable VERANDA_PUBLIC_PORT: invalid value "x"`},
-		{"VERANDA_PUBLIC_PORT=", "", `environment variable VERANDA_PUBLIC_PORT: invalid value ""`},
-		{"VERANDA_DEBUG=yes", "", `environment variable VERANDA_DEBUG: invalid value "yes"`},
+		{"VERANDA_DEBUG=maybe", "", `environment variable VERANDA_DEBUG: invalid value "maybe"`},
+		{"VERANDA_HTTP=slow", "", "must be one of"},
+		{"", "--http=slow", "must be one of"},
+		{"VERANDA_PORT_NUMBER=1", "", "unknown environment variable VERANDA_PORT_NUMBER"},
+		{"VERANDA_PUBLIC_PORTS=tcp://10.0.0.1:8000", "", "unknown environment variable VERANDA_PUBLIC_PORTS"},
 		{"VERANDA_PROT=1", "user-service", "unknown environment variable VERANDA_PROT"},
 		{"", "user-service --database-url mysql://x", "database URL: must be sqlite:PATH or postgres://"},
 		{"", "listing-service --database-url sqlite:", "database URL: must be sqlite:PATH or postgres://"},
 		{"", "listing-service --database-url=", "database URL: must be sqlite:PATH or postgres://"},
-		{"", "user-service --data-dir x", "flag provided but not defined: -data-dir"},
+		{"", "user-service --data-dir x", "unknown flag --data-dir"},
 		{"", "public-api --port 0 --user-service-url localhost:7000", "user service URL"},
 		{"", "public-api --port 0 --listing-service-url=", "listing service URL"},
 		{"", "public-api --port 0 --listing-service-url ftp://127.0.0.1", "listing service URL"},
@@ -351,15 +361,32 @@ func TestDatabaseURLIsNotShown(t *testing.T) {
 
 func TestEnvironment(t *testing.T) {
 	dir := t.TempDir()
-	s := newSettings("")
-	dataDir, debug := s.flags.String("data-dir", "", ""), s.debug()
-	// One environment may serve several commands: VERANDA_PORT is another's.
-	environ := []string{"PATH=/bin", "VERANDA_DATA_DIR=" + dir, "VERANDA_DEBUG=true", "VERANDA_PORT=1", "VERANDA", "veranda_x=1"}
-	if err := s.parse([]string{"--debug=false"}, environ); err != nil {
+	environ := []string{
+		"PATH=/bin", "VERANDA_DATA_DIR=" + dir, "VERANDA_DEBUG=true", "VERANDA", "veranda_x=1",
+		"VERANDA_PORT=1", // of other commands: one environment may serve several
+		"VERANDA_HOST=",  // an empty variable is not set
+		"VERANDA_DRAIN_DELAY=2s",
+		// What Kubernetes makes of Services named veranda and veranda-public:
+		"VERANDA_SERVICE_HOST=10.0.0.1", "VERANDA_SERVICE_PORT=8000", "VERANDA_SERVICE_PORT_HTTP=8000",
+		"VERANDA_PORT=tcp://10.0.0.1:8000", "VERANDA_PORT_8000_TCP=tcp://10.0.0.1:8000", "VERANDA_PORT_8000_TCP_PROTO=tcp",
+		"VERANDA_PORT_8000_TCP_PORT=8000", "VERANDA_PORT_8000_TCP_ADDR=10.0.0.1",
+		"VERANDA_PUBLIC_SERVICE_HOST=10.0.0.2", "VERANDA_PUBLIC_PORT=tcp://10.0.0.2:8000", "VERANDA_PUBLIC_PORT_53_UDP=udp://10.0.0.2:53",
+	}
+	env := variables(environ)
+	parser, _, err := newParser(env, io.Discard)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if *dataDir != dir || *debug {
-		t.Errorf("data dir %q, debug %t: the variable counts, and the flag more", *dataDir, *debug)
+	if err := checkNames(parser.Model, env); err != nil {
+		t.Fatal(err)
+	}
+	command, err := parser.Parse([]string{"--debug=false"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := command.Selected().Target.Interface().(allCommand)
+	if got.DataDir != dir || got.Debug || got.Host != "127.0.0.1" || got.PublicPort != 8000 || got.DrainDelay != delay(2*time.Second) {
+		t.Errorf("%+v: a flag comes before a variable, and a variable before the default", got)
 	}
 }
 

@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-
-	"github.com/veranda-go/veranda/publicapi"
 )
 
 func TestSeed(t *testing.T) {
@@ -86,9 +84,9 @@ func startForSeed(t *testing.T) string {
 		return s
 	}
 	const addr = "127.0.0.1:0"
-	l := started(startListingService(t.Context(), log, addr, "sqlite:"+filepath.Join(dir, "listings.db"), 100))
-	u := started(startUserService(t.Context(), log, addr, "sqlite:"+filepath.Join(dir, "users.db"), 100))
-	return started(startPublicAPI(log, publicConfig{addr, l.URL(), u.URL(), 30 * time.Second, publicapi.Config{MaxPageSize: 100}, doorConfig{}})).URL()
+	l := started(startListingService(t.Context(), log, serving{Host: loopback}, 0, "sqlite:"+filepath.Join(dir, "listings.db"), 100))
+	u := started(startUserService(t.Context(), log, serving{Host: loopback}, 0, "sqlite:"+filepath.Join(dir, "users.db"), 100))
+	return started(startPublicAPI(log, serving{Host: loopback}, 0, public{BackendTimeout: delay(30 * time.Second)}, 100, l.URL(), u.URL())).URL()
 }
 
 func TestSeedStopped(t *testing.T) {

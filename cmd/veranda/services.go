@@ -48,18 +48,18 @@ func open[S any](ctx context.Context, databaseURL string,
 	return none, usagef("database URL: must be sqlite:PATH or postgres://…")
 }
 
-// startListingService serves the listings of the database at addr. The
-// returned function stops the service and closes its store.
-func startListingService(ctx context.Context, log *slog.Logger, addr, databaseURL string, maxPageSize int64) (*service, error) {
+// startListingService serves the listings of a database.
+func startListingService(ctx context.Context, log *slog.Logger, c serving, p port, databaseURL string, maxPageSize int64) (*service, error) {
 	store, err := open(ctx, databaseURL, listingslite.Open, listingspg.Open)
 	if err != nil {
 		return nil, fmt.Errorf("listing service: %w", err)
 	}
-	srv, err := server.New("listing-service", addr, log)
+	srv, err := server.New("listing-service", c.address(p), log)
 	if err != nil {
 		store.Close()
 		return nil, err
 	}
+	srv.Standard = c.HTTP == std
 	r := httpapi.NewRouter()
 	srv.Health(r)
 	listings.NewHandler(store, maxPageSize, srv.Log()).Routes(r)
@@ -67,17 +67,18 @@ func startListingService(ctx context.Context, log *slog.Logger, addr, databaseUR
 	return &service{srv, store.Close}, nil
 }
 
-// startUserService serves the users of the database at addr.
-func startUserService(ctx context.Context, log *slog.Logger, addr, databaseURL string, maxPageSize int64) (*service, error) {
+// startUserService serves the users of a database.
+func startUserService(ctx context.Context, log *slog.Logger, c serving, p port, databaseURL string, maxPageSize int64) (*service, error) {
 	store, err := open(ctx, databaseURL, userslite.Open, userspg.Open)
 	if err != nil {
 		return nil, fmt.Errorf("user service: %w", err)
 	}
-	srv, err := server.New("user-service", addr, log)
+	srv, err := server.New("user-service", c.address(p), log)
 	if err != nil {
 		store.Close()
 		return nil, err
 	}
+	srv.Standard = c.HTTP == std
 	r := httpapi.NewRouter()
 	srv.Health(r)
 	users.NewHandler(store, maxPageSize, srv.Log()).Routes(r)
@@ -85,41 +86,34 @@ func startUserService(ctx context.Context, log *slog.Logger, addr, databaseURL s
 	return &service{srv, store.Close}, nil
 }
 
-// publicConfig is what the public layer needs to know.
-type publicConfig struct {
-	addr                              string
-	listingServiceURL, userServiceURL string
-	backendTimeout                    time.Duration
-	core                              publicapi.Config
-	doors                             doorConfig
-}
-
-// startPublicAPI serves both doors at addr.
-func startPublicAPI(log *slog.Logger, c publicConfig) (*service, error) {
-	listingTransport, userTransport := backendclient.NewTransport(), backendclient.NewTransport()
-	lc, err := backendclient.NewClient("listing service", c.listingServiceURL, c.backendTimeout, listingTransport)
+// startPublicAPI serves both public APIs.
+func startPublicAPI(log *slog.Logger, c serving, p port, config public, maxPageSize pageRows, listingServiceURL, userServiceURL string) (*service, error) {
+	timeout := time.Duration(config.BackendTimeout)
+	listingTransport, userTransport := c.transport(), c.transport()
+	lc, err := backendclient.NewClient("listing service", listingServiceURL, timeout, listingTransport)
 	if err != nil {
 		return nil, usageError{err}
 	}
-	uc, err := backendclient.NewClient("user service", c.userServiceURL, c.backendTimeout, userTransport)
+	uc, err := backendclient.NewClient("user service", userServiceURL, timeout, userTransport)
 	if err != nil {
 		return nil, usageError{err}
 	}
-	api := publicapi.New(listings.NewClient(lc), users.NewClient(uc), c.core)
-	door := graph.New(api, log.With("service", "public-api"))
-	door.Origins = c.doors.origins
-	if err := c.doors.trust(door); err != nil {
+	api := publicapi.New(listings.NewClient(lc), users.NewClient(uc), config.core(maxPageSize))
+	graphQL := graph.New(api, log.With("service", "public-api"))
+	graphQL.Origins = config.AllowedOrigins.Origins
+	if err := config.trust(graphQL); err != nil {
 		return nil, err
 	}
-	srv, err := server.New("public-api", c.addr, log)
+	srv, err := server.New("public-api", c.address(p), log)
 	if err != nil {
 		return nil, err
 	}
+	srv.Standard = c.HTTP == std
 	r := httpapi.NewRouter()
-	r.Use(c.doors.origins.CORS)
+	r.Use(config.AllowedOrigins.CORS)
 	srv.Health(r)
 	playground.Routes(r, srv.Log())
-	r.Handle("/graphql", door)
+	r.Handle("/graphql", graphQL)
 	rest.New(api, srv.Log()).Routes(r)
 	srv.Start(r, api.Ready)
 	return &service{srv, func() error {
@@ -129,10 +123,22 @@ func startPublicAPI(log *slog.Logger, c publicConfig) (*service, error) {
 	}}, nil
 }
 
-// service is a server and what it stands on.
+// service is a server and what it has to close.
 type service struct {
 	*server.Server
 	close func() error
 }
 
-func address(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
+// std is the value of --http for net/http alone.
+const std = "std"
+
+func (c serving) transport() backendclient.Transport {
+	if c.HTTP == std {
+		return backendclient.NewStandardTransport()
+	}
+	return backendclient.NewTransport()
+}
+
+func (c serving) address(p port) string {
+	return net.JoinHostPort(strings.Trim(c.Host, "[]"), strconv.Itoa(int(p)))
+}

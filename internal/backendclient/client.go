@@ -63,7 +63,22 @@ func NewClient(service, base string, timeout time.Duration, transport http.Round
 
 // NewTransport returns a pool of connections from one public layer to one
 // backend.
-func NewTransport() *http1.Transport { return http1.NewTransport() }
+func NewTransport() Transport { return http1.NewTransport() }
+
+// NewStandardTransport is NewTransport with net/http's own.
+func NewStandardTransport() Transport {
+	const idle = 512 // connections, more than a public layer has calls in flight
+	return &http.Transport{
+		MaxIdleConns: idle, MaxIdleConnsPerHost: idle, IdleConnTimeout: 90 * time.Second,
+		DisableCompression: true,
+	}
+}
+
+// Transport makes requests and keeps connections.
+type Transport interface {
+	http.RoundTripper
+	CloseIdleConnections()
+}
 
 // Get calls path and decodes the JSON of the response into out. Its errors are
 // Unavailable, Timeout, and those that a backend may respond with: Invalid and

@@ -3,10 +3,11 @@ package seed
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
@@ -16,16 +17,18 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/veranda-go/veranda/internal/backendclient"
+	"github.com/veranda-go/veranda/internal/idempotency"
 )
 
 const (
-	// requestTimeout is longer than a server of ours takes over any request.
+	// requestTimeout is longer than a veranda server takes for any request.
 	requestTimeout = 30 * time.Second
-	// maxTries and the waits bound how long a busy server is asked again.
+	// maxTries and the waits bound the retries of one request.
 	maxTries  = 10
+	maxBroken = 5 // tries with a broken connection
 	firstWait = 100 * time.Millisecond
 	maxWait   = time.Minute
-	// maxAnswer is in bytes; an answer to a creation has a few hundred.
+	// maxAnswer is in bytes; the response to a creation has a few hundred.
 	maxAnswer = 64 << 10
 )
 
@@ -40,7 +43,7 @@ type listing struct {
 	Price  int64  `json:"price"`
 }
 
-// answer is what comes back.
+// answer is the body of a response.
 type answer struct {
 	Result  bool     `json:"result"`
 	Errors  []string `json:"errors"`
@@ -88,26 +91,40 @@ func (c *client) createListing(ctx context.Context, l listing) error {
 	return err
 }
 
-var errShape = errors.New("the answer is not that of a creation: is this the public layer?")
+var errShape = errors.New("the response is not that of a creation: is this the public layer?")
 
-// create posts until the answer is a success or a refusal. A server that is
-// busy or not ready is asked again, at the pace that it wishes. It may have
-// created the thing all the same, before it said so; then the retry makes a
-// second one. That does no harm to demo data, and only acknowledged creations
-// are counted. A connection that breaks says even less, so it ends the run.
-func (c *client) create(ctx context.Context, path string, what any) (answer, error) {
-	body, err := json.Marshal(what)
+// create posts until the response is a success or a refusal. A server that is
+// busy or not ready is asked again, at the pace that it asks for, and so is one
+// whose connection broke. The idempotency key makes sure that no retry creates
+// a second object; where the backends do not support keys, only responses that
+// say that nothing was created are retried.
+func (c *client) create(ctx context.Context, path string, object any) (answer, error) {
+	body, err := json.Marshal(object)
 	if err != nil {
 		return answer{}, err
 	}
+	key := rand.Text()
 	for try := 0; ; try++ {
-		a, resp, err := c.post(path, body)
-		if err == nil || resp == nil {
-			return a, err
+		a, resp, err := c.post(path, body, key)
+		if err == nil {
+			return a, nil
 		}
-		busy := resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable
-		wait := pause(try, resp.Header.Get("Retry-After"))
-		if !busy || try+1 == maxTries || wait > maxWait {
+		wait, retry := pause(try, ""), key != "" && !errors.Is(err, errUnreachable)
+		if resp == nil && try+1 == maxBroken {
+			retry = false
+		}
+		if resp != nil {
+			switch resp.StatusCode {
+			case http.StatusNotImplemented: // keys are not supported
+				retry = key != ""
+				key, wait = "", 0
+			case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusConflict:
+				wait, retry = pause(try, resp.Header.Get("Retry-After")), true
+			default:
+				retry = false
+			}
+		}
+		if !retry || try+1 == maxTries || wait > maxWait {
 			return answer{}, err
 		}
 		select {
@@ -118,9 +135,12 @@ func (c *client) create(ctx context.Context, path string, what any) (answer, err
 	}
 }
 
-// pause is how long to wait after a number of tries: what the server wishes,
-// in seconds or as a date, or else twice as long each time. A random part
-// keeps many who were refused together from coming back together.
+// errUnreachable is a server to which there is no connection.
+var errUnreachable = errors.New("is veranda running?")
+
+// pause returns the time to wait after a number of tries: what the server asks
+// for, in seconds or as a date, or else twice as long each time. A random part
+// keeps clients that were refused together from retrying together.
 func pause(tries int, retryAfter string) time.Duration {
 	wait := firstWait << tries
 	if s, err := strconv.ParseUint(retryAfter, 10, 31); err == nil {
@@ -128,23 +148,26 @@ func pause(tries int, retryAfter string) time.Duration {
 	} else if at, err := http.ParseTime(retryAfter); err == nil {
 		wait = max(time.Until(at), firstWait)
 	}
-	return wait + rand.N(wait/4)
+	return wait + mathrand.N(wait/4)
 }
 
-// post sends one request. The response comes with its error when there was an
-// answer, but not a success. A request that is sent is not cut off when the
-// run stops: its outcome would be unknown.
-func (c *client) post(path string, body []byte) (answer, *http.Response, error) {
+// post sends one request. The response comes with an error if it is no success.
+// A request that is sent is not canceled when the run stops: its outcome would
+// be unknown.
+func (c *client) post(path string, body []byte, key string) (answer, *http.Response, error) {
 	req, err := http.NewRequest(http.MethodPost, c.base+path, bytes.NewReader(body))
 	if err != nil {
 		return answer{}, nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if key != "" {
+		req.Header.Set(idempotency.Header, key)
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) && op.Op == "dial" {
-			err = fmt.Errorf("cannot reach %s: is veranda running? (%w)", req.URL.Host, op)
+			err = fmt.Errorf("cannot reach %s: %w (%w)", req.URL.Host, errUnreachable, op)
 		}
 		return answer{}, nil, err
 	}

@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 )
 
-// market is where a person offers property. The currency is not stored, so
-// prices of one person are all of one market.
+// market is a country with its prices. The currency is not stored, so the
+// prices of one user are all of one market.
 type market struct {
 	rent, sale prices
 }
@@ -27,7 +27,7 @@ var (
 	}
 )
 
-// listing is something that the user offers; three of five are for rent.
+// listing returns a listing of a user; three of five are for rent.
 func (m *market) listing(userID int64) listing {
 	if rand.IntN(5) < 3 {
 		return listing{userID, "rent", m.rent.pick()}
@@ -35,16 +35,16 @@ func (m *market) listing(userID int64) listing {
 	return listing{userID, "sale", m.sale.pick()}
 }
 
-// pick is a price, the cheap as likely as the dear on a scale of ratios,
-// rounded as people do: 850, 3250, 1450000, never 1448211.
+// pick returns a price, uniform on a logarithmic scale and rounded as people
+// do: 850, 3250, 1450000, never 1448211.
 func (p prices) pick() int64 {
 	price := p.low * math.Pow(p.high/p.low, rand.Float64())
 	step := max(50, math.Pow10(int(math.Log10(price)))/20)
 	return int64(math.Round(price/step) * step)
 }
 
-// someOwner is an index below users. The lower it is, the more often it
-// comes: a few people offer very much, most little or nothing.
+// someOwner returns an index below users. Lower ones are more frequent: a few
+// users have very many listings, most few or none.
 func someOwner(users int) int {
 	r := rand.Float64()
 	return int(r * r * float64(users))

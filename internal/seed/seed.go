@@ -1,7 +1,7 @@
-// Package seed fills a running system with demo data: people with names from
-// many places ([Config].Users) and what they offer, at prices as they are in
-// Singapore and Indonesia. It is a client like any other and knows only the
-// public routes; the flags are in cmd/veranda, its caller.
+// Package seed fills a running system with demo data: users with names from
+// many countries and listings at prices of Singapore and Indonesia. It is a
+// client like any other and uses the public routes alone; cmd/veranda has its
+// flags.
 package seed
 
 import (
@@ -18,26 +18,26 @@ import (
 const (
 	// maxCount is the largest number of users or listings of one run.
 	maxCount = 10_000_000
-	// inFlight is how many requests wait for an answer at once. The backends
-	// commit together what arrives together, so on a slow disk the rate rises
-	// with it. On a fast one it was the same from 32 to 400.
+	// inFlight is the number of concurrent requests. The backends commit in groups
+	// what arrives at the same time, so on a slow disk the rate rises with it. On a
+	// fast one it was the same from 32 to 400.
 	inFlight = 128
 )
 
-// Config says what to create, and where.
+// Config has the settings of a run.
 type Config struct {
-	// PublicURL is where the public layer answers: http://host:port.
+	// PublicURL is the public layer: http://host:port.
 	PublicURL string
-	// Users and Listings are how many to create, from 0 to 10,000,000.
+	// Users and Listings are the numbers to create, from 0 to 10,000,000.
 	// Listings need at least one user.
 	Users, Listings int
-	// Progress is where the run tells how far it is.
+	// Progress is where the run reports its progress.
 	Progress io.Writer
-	// Terminal draws a bar into Progress instead of writing lines.
+	// Terminal shows a bar instead of lines.
 	Terminal bool
 }
 
-// Check says what is wrong with the configuration, nil if nothing is.
+// Check returns what is wrong with the configuration.
 func (c Config) Check() error {
 	u, err := url.Parse(c.PublicURL)
 	switch {
@@ -53,14 +53,13 @@ func (c Config) Check() error {
 	return nil
 }
 
-// Result is what a run created. It counts what was acknowledged and nothing
-// else.
+// Result counts the acknowledged creations of a run.
 type Result struct {
 	Users, Listings int
 	Took            time.Duration
 }
 
-// String is the summary in one line.
+// String returns a summary in one line.
 func (r Result) String() string {
 	rate := 0.0
 	if s := r.Took.Seconds(); s > 0 {
@@ -70,8 +69,8 @@ func (r Result) String() string {
 }
 
 // Run creates users and then their listings, until all is done, a creation
-// fails, or ctx ends. The result is right in each case: requests under way
-// when the run stops are still waited for.
+// fails, or ctx ends. The result is right in each case: Run waits for the
+// requests in flight when it stops.
 func Run(ctx context.Context, c Config) (Result, error) {
 	if err := c.Check(); err != nil {
 		return Result{}, err

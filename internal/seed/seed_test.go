@@ -18,10 +18,14 @@ type fake struct {
 	// before may answer in place of the route; it says whether it did. n counts
 	// the requests from 1.
 	before func(n int, w http.ResponseWriter, r *http.Request) bool
+	// after may break the connection before the response.
+	after func(n int)
 
 	mu       sync.Mutex
 	requests int
-	users    []string // the id is the index + 1
+	keys     map[string]string // responses by idempotency key
+	noKeys   bool              // keys are not supported
+	users    []string          // the id is the index + 1
 	listings []listing
 }
 
@@ -29,9 +33,35 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.requests++
-	if f.before != nil && f.before(f.requests, w, r) {
+	n := f.requests
+	if f.before != nil && f.before(n, w, r) {
 		return
 	}
+	key := r.Header.Get("Idempotency-Key")
+	if key != "" && f.noKeys {
+		refuse(w, http.StatusNotImplemented, "Idempotency-Key: not supported by this backend")
+		return
+	}
+	body, ok := f.keys[key]
+	if !ok {
+		rec := httptest.NewRecorder()
+		f.create(rec, r)
+		if body = rec.Body.String(); rec.Code != http.StatusOK {
+			w.WriteHeader(rec.Code)
+		} else if key != "" {
+			if f.keys == nil {
+				f.keys = map[string]string{}
+			}
+			f.keys[key] = body
+		}
+	}
+	if f.after != nil {
+		f.after(n)
+	}
+	fmt.Fprint(w, body)
+}
+
+func (f *fake) create(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/json" {
 		http.Error(w, r.Method+" "+r.Header.Get("Content-Type"), http.StatusTeapot)
 		return
@@ -123,7 +153,7 @@ func TestRunOnATerminal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"\rusers    [" + strings.Repeat("#", barWidth) + "] 3 of 3", "\rlistings [", "10 of 10"} {
+	for _, want := range []string{"\rusers    ", "(3/3", "\rlistings ", "(10/10"} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("shown %q, want %q in it", shown, want)
 		}
@@ -161,6 +191,37 @@ func TestRunAsksABusyServerAgain(t *testing.T) {
 	}
 	if f.requests != 26 || len(f.users) != 4 || len(f.listings) != 20 {
 		t.Errorf("%d requests made %d users and %d listings", f.requests, len(f.users), len(f.listings))
+	}
+}
+
+// A connection that breaks after the creation, and a server that says that it
+// is busy after it, do not double anything.
+func TestRetriesDoNotDouble(t *testing.T) {
+	f := fake{after: func(n int) {
+		if n%7 == 0 {
+			panic(http.ErrAbortHandler)
+		}
+	}}
+	res, _, err := run(t, t.Context(), &f, Config{Users: 20, Listings: 100})
+	if err != nil || res.Users != 20 || res.Listings != 100 {
+		t.Fatalf("got %v, %v", res, err)
+	}
+	if len(f.users) != 20 || len(f.listings) != 100 || f.requests < 130 {
+		t.Errorf("%d requests made %d users and %d listings", f.requests, len(f.users), len(f.listings))
+	}
+}
+
+// Backends without keys get the creations without them, and no retry that may
+// double one.
+func TestRunWithoutKeys(t *testing.T) {
+	f := fake{noKeys: true}
+	res, _, err := run(t, t.Context(), &f, Config{Users: 4, Listings: 20})
+	if err != nil || res.Users != 4 || res.Listings != 20 || len(f.listings) != 20 {
+		t.Fatalf("got %v, %v", res, err)
+	}
+	f = fake{noKeys: true, after: func(n int) { panic(http.ErrAbortHandler) }}
+	if res, _, err := run(t, t.Context(), &f, Config{Users: 1}); err == nil || res.Users != 0 || len(f.users) != 1 {
+		t.Errorf("got %v, %v, and the server has %d users", res, err, len(f.users))
 	}
 }
 

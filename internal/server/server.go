@@ -39,10 +39,13 @@ const (
 type Server struct {
 	// Name is the service's name in logs, such as listing-service.
 	Name string
+	// Standard serves with net/http alone instead of package http1. Set it before
+	// Start.
+	Standard bool
 
 	log      *slog.Logger
 	listener net.Listener
-	http     *http1.Server
+	http     httpServer
 	ready    func(context.Context) error
 	draining atomic.Bool
 	failed   chan error
@@ -50,6 +53,13 @@ type Server struct {
 	stopping context.Context // ends when the server accepts no more requests
 	stop     context.CancelFunc
 	handlers sync.WaitGroup
+}
+
+// httpServer is an *http.Server or an *http1.Server.
+type httpServer interface {
+	Serve(net.Listener) error
+	Shutdown(context.Context) error
+	Close() error
 }
 
 // New listens on addr, host:port, where port 0 picks a free one. It serves
@@ -82,7 +92,10 @@ func (s *Server) Log() *slog.Logger { return s.log }
 // Start serves handler in the background. /readyz calls ready.
 func (s *Server) Start(handler http.Handler, ready func(context.Context) error) {
 	s.ready = ready
-	s.http = http1.NewServer(s.newHTTP(handler))
+	s.http = s.newHTTP(handler)
+	if !s.Standard {
+		s.http = http1.NewServer(s.newHTTP(handler))
+	}
 	go func() {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- fmt.Errorf("%s: %w", s.Name, err)
