@@ -55,9 +55,16 @@ func (p *program) backends(t *testing.T) (listing, user string) {
 	return m[1], m[2]
 }
 
-// The documented lines, in order, with their answers byte for byte.
+// The documented lines, in order, with their responses byte for byte, over both
+// implementations of HTTP/1.1.
 func TestDocumentedSystem(t *testing.T) {
-	p := start(t, "--data-dir", t.TempDir())
+	for _, kind := range []string{"fast", "std"} {
+		t.Run(kind, func(t *testing.T) { testDocumentedSystem(t, kind) })
+	}
+}
+
+func testDocumentedSystem(t *testing.T, kind string) {
+	p := start(t, "--http", kind, "--data-dir", t.TempDir())
 	listing, user := p.backends(t)
 	for _, line := range []struct {
 		method, url, body string

@@ -18,21 +18,21 @@ const (
 	// maxRequestBytes is the longest request, head and body, that is served
 	// here.
 	maxRequestBytes = 160 << 10
-	// partWait is how long the rest of a request may take to come. Then it is
-	// net/http's, with its limits for slow clients.
-	partWait = 250 * time.Millisecond
-	// watchAfter is how many ticks a request is served before its client is
-	// watched for going away.
-	watchAfter = 1
+	// restTimeout is how long the rest of a request may take. After it net/http
+	// takes the connection, with its limits for slow clients.
+	restTimeout = 250 * time.Millisecond
+	// watchAfterTicks is how many ticks a request is served before the connection
+	// is watched for its end.
+	watchAfterTicks = 1
 )
 
-// conn is a connection. Its goroutine reads and answers one request after the
-// other; what the sweeper may touch stands below mu.
+// conn is a connection. Its goroutine serves one request after the other; mu
+// guards what sweep uses as well.
 type conn struct {
 	server *Server
 	nc     net.Conn
 	remote string
-	ctx    context.Context // ends with the connection, or when the client is seen to be gone
+	ctx    context.Context // ends with the connection, or when watch finds its end
 	cancel context.CancelFunc
 
 	buf   []byte // buf[:n] is read and not served yet
@@ -44,12 +44,12 @@ type conn struct {
 	serving  bool
 	fresh    bool          // no request was read yet
 	since    int64         // the tick at which serving or waiting began
-	timed    bool          // a deadline of its own is set, so the sweeper's limits don't count
-	watched  chan struct{} // closed when watch is done; nil if nobody watches
+	timed    bool          // the connection has a deadline of its own in place of sweep's limits
+	watched  chan struct{} // closed when watch has returned; nil if it does not run
 	aheadLen int           // how much of ahead watch has read
 }
 
-// serve ends with the connection, or when net/http takes it.
+// serve serves the connection until it ends or net/http takes it.
 func (c *conn) serve() {
 	defer c.server.forget(c)
 	defer c.cancel()
@@ -75,21 +75,21 @@ func (c *conn) serve() {
 	}
 }
 
-// read gives the next request and its length in bytes, or nil when the
-// connection is closed or net/http's.
+// read returns the next request and its length in bytes, nil when the
+// connection is closed or net/http has taken it.
 func (c *conn) read() (*http.Request, int) {
 	waiting := false // for the rest of a request
 	for {
 		if c.n > 0 {
-			req, size, verdict := c.parse(c.buf[:c.n])
+			req, size, result := c.parse(c.buf[:c.n])
 			switch {
-			case verdict == plain:
+			case result == accepted:
 				if waiting {
 					_ = c.nc.SetReadDeadline(time.Time{})
 				}
 				return req, size
-			case verdict == other, size > maxRequestBytes, c.n >= maxRequestBytes:
-				c.server.others.give(c.nc, c.buf[:c.n])
+			case result == unsupported, size > maxRequestBytes, c.n >= maxRequestBytes:
+				c.server.fallback.give(c.nc, c.buf[:c.n])
 				return nil, 0
 			}
 			if need := max(size, c.n+1); need > len(c.buf) {
@@ -99,13 +99,13 @@ func (c *conn) read() (*http.Request, int) {
 			if !waiting {
 				waiting = true
 				c.setTimed()
-				_ = c.nc.SetReadDeadline(time.Now().Add(partWait))
+				_ = c.nc.SetReadDeadline(time.Now().Add(restTimeout))
 			}
 		}
 		n, err := c.nc.Read(c.buf[c.n:])
 		c.n += n
 		if waiting && errors.Is(err, os.ErrDeadlineExceeded) {
-			c.server.others.give(c.nc, c.buf[:c.n])
+			c.server.fallback.give(c.nc, c.buf[:c.n])
 			return nil, 0
 		}
 		if err != nil {
@@ -122,8 +122,8 @@ func (c *conn) setTimed() {
 	c.mu.Unlock()
 }
 
-// answer has the handler answer a request, and tells whether another one may
-// follow on this connection.
+// answer serves a request and reports whether another one may follow on this
+// connection.
 func (c *conn) answer(req *http.Request) (more bool) {
 	c.mu.Lock()
 	c.serving, c.fresh, c.timed, c.since = true, false, false, c.server.now.Load()
@@ -134,8 +134,8 @@ func (c *conn) answer(req *http.Request) (more bool) {
 	return !c.unwatch() && more
 }
 
-// handle is false when the handler has panicked. What it has not sent yet is
-// not sent then: half an answer must not look like a whole one.
+// handle calls the handler and reports false if it panicked. The rest of the
+// response is not sent then, since a part of it must not look complete.
 func (c *conn) handle(w *response, req *http.Request) (ok bool) {
 	defer func() {
 		if p := recover(); p != nil && p != http.ErrAbortHandler {
@@ -146,8 +146,8 @@ func (c *conn) handle(w *response, req *http.Request) (ok bool) {
 	return true
 }
 
-// unwatch ends the time in which the sweeper may act for a request, and tells
-// whether the client has gone.
+// unwatch ends the watch of a request and reports whether the client has closed
+// the connection.
 func (c *conn) unwatch() bool {
 	c.mu.Lock()
 	c.serving, c.since = false, c.server.now.Load()
@@ -165,12 +165,12 @@ func (c *conn) unwatch() bool {
 	return c.ctx.Err() != nil
 }
 
-// past is a deadline that ends what is under way.
+// past is a deadline that ends reads and writes.
 var past = time.Unix(1, 0)
 
-// look is the sweeper's visit: it ends what takes too long, and starts to
-// watch whose client may have gone.
-func (c *conn) look() {
+// check closes a connection over its limits, and starts to watch one whose
+// request takes long.
+func (c *conn) check() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	took := c.server.now.Load() - c.since
@@ -182,17 +182,16 @@ func (c *conn) look() {
 		limit = c.server.http.ReadHeaderTimeout
 	}
 	if limit > 0 && !c.timed && time.Duration(took)*tick > limit {
-		c.nc.Close() // whoever reads or writes finds out
+		c.nc.Close() // ends its reads and writes
 	}
-	if c.serving && c.watched == nil && took > watchAfter && c.aheadLen == 0 {
+	if c.serving && c.watched == nil && took > watchAfterTicks && c.aheadLen == 0 {
 		c.watched = make(chan struct{})
 		go c.watch(c.watched)
 	}
 }
 
-// watch reads while a request is being answered, when a client has nothing to
-// say: what it finds is that the client has gone, or one byte of its next
-// request.
+// watch reads from a connection whose request is being served: it finds the end
+// of the connection or one byte of the next request.
 func (c *conn) watch(done chan struct{}) {
 	defer close(done)
 	n, err := c.nc.Read(c.ahead[:])

@@ -4,8 +4,8 @@ package http1
 
 import "net"
 
-// canLook tells whether look works here.
-const canLook = false
+// canCheckIdle tells whether look works here.
+const canCheckIdle = false
 
 // look is never called where it does not work.
 func look(net.Conn) func() bool { return func() bool { return false } }

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// canLook tells whether look works here.
-const canLook = true
+// canCheckIdle tells whether look works here.
+const canCheckIdle = true
 
 // look gives a function that tells whether the other side has been silent. It
 // does not wait. If it says no, a byte may be lost, and the connection is good

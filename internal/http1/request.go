@@ -9,63 +9,63 @@ import (
 	"strings"
 )
 
-// verdict is what becomes of the bytes that a connection has sent.
-type verdict int
+// parseResult is the result of parsing the bytes that a client has sent.
+type parseResult int
 
 const (
-	part  verdict = iota // more must come before anything can be said
-	plain                // a request, whole
-	other                // for net/http, whatever it is
+	incomplete  parseResult = iota // more bytes are needed
+	accepted                       // a complete request
+	unsupported                    // for net/http
 )
 
 var endOfHead = []byte("\r\n\r\n")
 
-// parse takes the request at the start of b, if it is plain, and gives its
-// length in bytes; of a part it gives the length that it will have, 0 if that
-// is not known yet. It is an acceptor: it takes what can be understood in one
-// way only, and refuses nothing.
-func (c *conn) parse(b []byte) (*http.Request, int, verdict) {
+// parse parses the request at the start of b and returns its length in bytes;
+// for an incomplete one the length that it will have, 0 if it is not known yet.
+// It accepts only what can be understood in one way, and refuses nothing: the
+// rest is for net/http.
+func (c *conn) parse(b []byte) (*http.Request, int, parseResult) {
 	end := bytes.Index(b, endOfHead)
 	if end < 0 {
-		if !couldBePlain(b) || len(b) > c.server.maxHead() {
-			return nil, 0, other
+		if !mayBeAccepted(b) || len(b) > c.server.maxHead() {
+			return nil, 0, unsupported
 		}
-		return nil, 0, part
+		return nil, 0, incomplete
 	}
 	if end > c.server.maxHead() {
-		return nil, 0, other
+		return nil, 0, unsupported
 	}
 	r := http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: c.remote, Body: http.NoBody}
 	head := string(b[:end])
 	line, head, _ := strings.Cut(head, "\r\n")
 	if !startLine(&r, line) || !fields(&r, head) {
-		return nil, 0, other
+		return nil, 0, unsupported
 	}
 	size := end + len(endOfHead)
 	if r.Method == http.MethodPost {
 		if r.ContentLength < 0 {
-			return nil, 0, other // no length: whether there is a body is for net/http to say
+			return nil, 0, unsupported // no length: net/http decides whether there is a body
 		}
 		if r.ContentLength > maxRequestBytes {
-			return nil, 0, other
+			return nil, 0, unsupported
 		}
 	} else if r.ContentLength > 0 {
-		return nil, 0, other
+		return nil, 0, unsupported
 	}
 	r.ContentLength = max(r.ContentLength, 0)
 	size += int(r.ContentLength)
 	if size > len(b) {
-		return nil, size, part
+		return nil, size, incomplete
 	}
 	if r.ContentLength > 0 {
 		r.Body = &body{b[size-int(r.ContentLength) : size]}
 	}
-	return r.WithContext(c.ctx), size, plain
+	return r.WithContext(c.ctx), size, accepted
 }
 
-// couldBePlain is false for what need not be waited for: another method, or
-// lines that end in LF alone.
-func couldBePlain(b []byte) bool {
+// mayBeAccepted reports whether more bytes may complete a request that parse
+// accepts: not for another method, or for lines that end in LF alone.
+func mayBeAccepted(b []byte) bool {
 	if end := bytes.IndexByte(b, '\n'); end >= 0 && (end == 0 || b[end-1] != '\r') {
 		return false
 	}
@@ -91,11 +91,11 @@ func startLine(r *http.Request, line string) bool {
 		return false
 	}
 	r.Method, r.RequestURI = method, target
-	if !plainText(target, '!') {
+	if !isVisibleASCII(target, '!') {
 		return false
 	}
 	path, query, asked := strings.Cut(target, "?")
-	if simplePath(path) && (!asked || query != "") {
+	if isSimplePath(path) && (!asked || query != "") {
 		r.URL = &url.URL{Path: path, RawQuery: query}
 		return true
 	}
@@ -104,9 +104,9 @@ func startLine(r *http.Request, line string) bool {
 	return err == nil
 }
 
-// simplePath is true of a path that means what it says: nothing in it is
-// escaped, and it cannot be taken for a host.
-func simplePath(path string) bool {
+// isSimplePath reports whether a path has no escapes and cannot be taken for a
+// host.
+func isSimplePath(path string) bool {
 	for i := 0; i < len(path); i++ {
 		if c := path[i]; !alphanumeric(c) && c != '-' && c != '_' && c != '.' && (c != '/' || i == 1) {
 			return false
@@ -126,17 +126,17 @@ func fields(r *http.Request, head string) bool {
 		var line string
 		line, head, _ = strings.Cut(head, "\r\n")
 		name, value, ok := strings.Cut(line, ":")
-		if !ok || !plainName(name) || !isText(value) {
+		if !ok || !isToken(name) || !isText(value) {
 			return false
 		}
 		name, value = textproto.CanonicalMIMEHeaderKey(name), textproto.TrimString(value)
 		switch name {
 		case "Host":
-			if r.Host != "" || !plainHost(value) {
+			if r.Host != "" || !isSimpleHost(value) {
 				return false
 			}
 			r.Host = value
-			continue // net/http has it nowhere else
+			continue // net/http has it here alone
 		case "Content-Length":
 			if r.ContentLength >= 0 || !readLength(value, &r.ContentLength) {
 				return false
@@ -176,7 +176,7 @@ func readLength(text string, to *int64) bool {
 	return true
 }
 
-// isText is a field value on one line (RFC 9110, 5.5).
+// isText reports whether s is a field value on one line (RFC 9110, 5.5).
 func isText(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
@@ -186,7 +186,7 @@ func isText(s string) bool {
 	return true
 }
 
-// body is a request's body, which came with its head.
+// body is a request's body, which was read with its head.
 type body struct{ rest []byte }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -198,8 +198,8 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close is what the server does when the handler is done: the bytes are the
-// connection's.
+// Close ends the use of the bytes, which are the connection's, when the handler
+// has returned.
 func (b *body) Close() error {
 	b.rest = nil
 	return nil

@@ -9,17 +9,17 @@ import (
 )
 
 const (
-	// maxHeld is how much of an answer is held back, in bytes, so that it can
-	// leave in one piece and with its length.
+	// maxHeld is how many bytes of a response are buffered, so that it can be sent
+	// at once and with its length.
 	maxHeld = 64 << 10
 	// sniffed is how much of a body may tell its type, in bytes.
 	sniffed = 512
-	// maxKept is the largest buffer, in bytes, that is kept for the next answer.
+	// maxKept is the largest buffer, in bytes, that is kept for the next response.
 	maxKept = 64 << 10
 )
 
-// outs are the buffers of answers. Connections that wait have none.
-var outs = sync.Pool{New: func() any { return new([]byte) }}
+// responseBuffers has the buffers of responses. Idle connections have none.
+var responseBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // response is an http.ResponseWriter. A connection has one, for one request
 // after the other.
@@ -46,7 +46,7 @@ func (w *response) reset(c *conn, req *http.Request) {
 		w.header = make(http.Header, 8)
 	}
 	clear(w.header)
-	*w = response{conn: c, req: req, header: w.header, names: w.names[:0], announced: -1, pooled: outs.Get().(*[]byte)}
+	*w = response{conn: c, req: req, header: w.header, names: w.names[:0], announced: -1, pooled: responseBuffers.Get().(*[]byte)}
 	w.out = (*w.pooled)[:0]
 }
 
@@ -54,7 +54,7 @@ func (w *response) reset(c *conn, req *http.Request) {
 func (w *response) Header() http.Header { return w.header }
 
 // WriteHeader is part of http.ResponseWriter. Interim answers (1xx) are not
-// sent: who waits for one is net/http's client.
+// sent: net/http serves the requests that expect one.
 func (w *response) WriteHeader(status int) {
 	if w.status != 0 || status < 200 {
 		return
@@ -80,7 +80,7 @@ func (w *response) WriteHeader(status int) {
 			w.req.Close = w.req.Close || len(values) == 1 && values[0] == "close"
 			continue
 		case "Transfer-Encoding", "Date":
-			continue // ours to say
+			continue // the server sets these
 		case "Content-Type":
 			w.untyped = false
 			if status == http.StatusNotModified {
@@ -170,7 +170,7 @@ func (w *response) SetWriteDeadline(t time.Time) error {
 	return w.conn.nc.SetWriteDeadline(t)
 }
 
-// begin completes the head. first is the start of the body, and follows it.
+// begin completes the head, which first, the start of the body, follows.
 func (w *response) begin(first []byte) {
 	w.begun = true
 	b := w.out
@@ -195,7 +195,7 @@ func (w *response) begin(first []byte) {
 	}
 }
 
-// append adds a piece of the body to what is sent next.
+// append adds a part of the body.
 func (w *response) append(b []byte) {
 	if !w.chunked {
 		w.out = append(w.out, b...)
@@ -212,14 +212,14 @@ func (w *response) send() {
 	w.out = w.out[:0]
 }
 
-// finish sends what is left, if the handler came to its end, and tells
-// whether the connection can take another request.
+// finish sends the rest, if the handler has not panicked, and reports whether
+// another request may follow on the connection.
 func (w *response) finish(ok bool) bool {
 	_ = w.req.Body.Close()
 	defer func() {
 		if cap(w.out) <= maxKept {
 			*w.pooled = w.out
-			outs.Put(w.pooled)
+			responseBuffers.Put(w.pooled)
 		}
 		w.pooled, w.out, w.held = nil, nil, nil
 	}()
@@ -230,7 +230,7 @@ func (w *response) finish(ok bool) bool {
 		w.WriteHeader(http.StatusOK)
 	}
 	if !w.begun {
-		// All of it is here, but for HEAD, which may announce what GET gets.
+		// The response is complete, but for HEAD, which may announce that of GET.
 		if w.req.Method != http.MethodHead && bodyAllowed(w.status) || w.announced < 0 && w.written > 0 {
 			w.announced = w.written
 		}

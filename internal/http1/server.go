@@ -1,15 +1,16 @@
-// Package http1 carries HTTP/1.1 (RFC 9112) at a fraction of what net/http
-// takes, and leaves to net/http what is not plain. [Server] serves any
-// http.Handler; [Transport] is an http.RoundTripper. Package server listens
-// with the one, package wire calls backends with the other.
+// Package http1 is an HTTP/1.1 server and transport (RFC 9112) for simple
+// requests, at a fraction of the cost of net/http, which serves all others.
+// [Server] serves any http.Handler; [Transport] is an http.RoundTripper. Package
+// server uses the one and package backendclient the other, unless an operator
+// chooses net/http alone.
 //
 // net/http spends on each request what few requests need: a goroutine that
-// watches the client, timers for each deadline, buffers between the handler
-// and the connection. A plain request, which is nearly every one, comes whole,
-// with a length or without a body, and is answered in the goroutine that read
-// it. A connection that sends anything else, from a slow body to a WebSocket,
-// is given to net/http with all that was read of it, for good: so its parser
-// judges whatever ours does not take, and nothing is refused in two ways.
+// watches the client, timers for each deadline, buffers between the handler and
+// the connection. A simple request, which is nearly every one, arrives at once,
+// with a length or without a body, and is served in the goroutine that read it.
+// A connection that sends anything else, from a slow body to a WebSocket, goes
+// to net/http with all that was read of it, for good: net/http parses whatever
+// this package does not accept, and there are no two ways to refuse a request.
 package http1
 
 import (
@@ -24,50 +25,50 @@ import (
 	"time"
 )
 
-// tick is how often connections are looked at: for limits that have passed
-// and for clients that may have gone. Times of connections are as coarse.
+// tick is how often connections are checked for their limits and for clients
+// that may have closed them. The limits are as coarse.
 const tick = 250 * time.Millisecond
 
-// grace is how long an idle connection stays open after Shutdown.
-const grace = 50 * time.Millisecond
+// idleGrace is how long an idle connection stays open after Shutdown.
+const idleGrace = 50 * time.Millisecond
 
 // Server serves connections. Make it with NewServer.
 type Server struct {
 	http *http.Server
-	// others takes the connections that net/http shall serve.
-	others *handover
+	// fallback has the connections that net/http is to serve.
+	fallback *fallbackListener
 
 	date atomic.Pointer[string] // of now, for the Date header
 	now  atomic.Int64           // in ticks since the start
 
-	mu       sync.Mutex
-	listener net.Listener
-	conns    map[*conn]struct{}
-	sweeper  *time.Timer // calls sweep while there are connections
-	stopping atomic.Bool
-	open     sync.WaitGroup // connections that are served here
+	mu         sync.Mutex
+	listener   net.Listener
+	conns      map[*conn]struct{}
+	sweepTimer *time.Timer // calls sweep while there are connections
+	stopping   atomic.Bool
+	open       sync.WaitGroup // connections that are served here
 }
 
-// NewServer serves the Handler of h, under its IdleTimeout,
+// NewServer returns a server of the Handler of h, under its IdleTimeout,
 // ReadHeaderTimeout (of a new connection that sends nothing), WriteTimeout,
-// MaxHeaderBytes and ErrorLog. h itself serves what is not plain, under all of its limits. It
-// must not be started or stopped by anybody else.
+// MaxHeaderBytes and ErrorLog. h itself serves the other requests, under all of
+// its limits. It must not be started or stopped otherwise.
 func NewServer(h *http.Server) *Server {
 	s := &Server{http: h, conns: map[*conn]struct{}{}}
-	s.others = &handover{conns: make(chan net.Conn), closed: make(chan struct{})}
-	s.sweeper = time.AfterFunc(time.Hour, s.sweep)
-	s.sweeper.Stop()
+	s.fallback = &fallbackListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+	s.sweepTimer = time.AfterFunc(time.Hour, s.sweep)
+	s.sweepTimer.Stop()
 	return s
 }
 
-// Serve accepts connections from l until Shutdown or Close, and gives
-// http.ErrServerClosed then, else why it could not go on.
+// Serve accepts connections from l until Shutdown or Close. It returns
+// http.ErrServerClosed then, else the error of l.
 func (s *Server) Serve(l net.Listener) error {
 	s.mu.Lock()
 	s.listener = l
 	s.mu.Unlock()
-	s.others.addr = l.Addr()
-	go func() { _ = s.http.Serve(s.others) }() // it ends with Shutdown or Close, and not before
+	s.fallback.addr = l.Addr()
+	go func() { _ = s.http.Serve(s.fallback) }() // it ends with Shutdown or Close, and not before
 	var pause time.Duration
 	for {
 		nc, err := l.Accept()
@@ -90,7 +91,7 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 }
 
-// begin serves a new connection in its own goroutine.
+// begin serves a new connection in a goroutine of its own.
 func (s *Server) begin(nc net.Conn) {
 	c := &conn{server: s, nc: nc, remote: nc.RemoteAddr().String(), since: s.now.Load(), fresh: true}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -104,12 +105,12 @@ func (s *Server) begin(nc net.Conn) {
 	s.open.Add(1)
 	if len(s.conns) == 1 {
 		s.setDate()
-		s.sweeper.Reset(tick)
+		s.sweepTimer.Reset(tick)
 	}
 	go c.serve()
 }
 
-// forget ends the part that a connection had in this server.
+// forget removes a connection.
 func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
@@ -117,7 +118,7 @@ func (s *Server) forget(c *conn) {
 	s.open.Done()
 }
 
-// sweep looks after all connections, in place of timers for each request.
+// sweep checks all connections, in place of timers for each request.
 func (s *Server) sweep() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,9 +128,9 @@ func (s *Server) sweep() {
 	s.setDate()
 	s.now.Add(1)
 	for c := range s.conns {
-		c.look()
+		c.check()
 	}
-	s.sweeper.Reset(tick)
+	s.sweepTimer.Reset(tick)
 }
 
 // maxHead is the longest head of a request that is served here, in bytes.
@@ -148,16 +149,16 @@ func (s *Server) setDate() {
 }
 
 // Shutdown stops accepting, ends idle connections and waits for the requests
-// under way until ctx ends, whose error it then gives. Functions that the
-// http.Server has registered for its shutdown are called when nobody is
-// accepted any more.
+// in flight until ctx ends, whose error it then returns. Functions that the
+// http.Server has registered for its shutdown are called when no connections
+// are accepted any more.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stop(func(c *conn) {
-		if !c.serving { // what is on its way already shall still be answered
-			_ = c.nc.SetReadDeadline(time.Now().Add(grace))
+		if !c.serving { // a request that is on its way is still served
+			_ = c.nc.SetReadDeadline(time.Now().Add(idleGrace))
 		}
 	})
-	others := s.http.Shutdown(ctx)
+	fallback := s.http.Shutdown(ctx)
 	done := make(chan struct{})
 	go func() {
 		s.open.Wait()
@@ -165,19 +166,19 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}()
 	select {
 	case <-done:
-		return others
+		return fallback
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// Close ends all connections at once, whatever they are doing.
+// Close closes all connections at once.
 func (s *Server) Close() error {
 	s.stop(func(c *conn) { c.nc.Close() })
 	return s.http.Close()
 }
 
-// stop closes the listener and has end end each connection, whose lock is
+// stop closes the listener and calls end for each connection, with its lock
 // held.
 func (s *Server) stop(end func(*conn)) {
 	s.mu.Lock()
@@ -200,25 +201,25 @@ func (s *Server) logf(format string, args ...any) {
 	log.Printf(format, args...)
 }
 
-// handover is the listener from which net/http gets its connections.
-type handover struct {
+// fallbackListener is the listener of net/http.
+type fallbackListener struct {
 	addr   net.Addr
 	conns  chan net.Conn
 	once   sync.Once
 	closed chan struct{}
 }
 
-// give hands a connection over, with what was read of it.
-func (h *handover) give(nc net.Conn, read []byte) {
+// give gives net/http a connection with what was read of it.
+func (h *fallbackListener) give(nc net.Conn, read []byte) {
 	_ = nc.SetDeadline(time.Time{})
 	select {
-	case h.conns <- &begunConn{Conn: nc, read: read}:
+	case h.conns <- &prefixConn{Conn: nc, read: read}:
 	case <-h.closed:
 		nc.Close()
 	}
 }
 
-func (h *handover) Accept() (net.Conn, error) {
+func (h *fallbackListener) Accept() (net.Conn, error) {
 	select {
 	case nc := <-h.conns:
 		return nc, nil
@@ -227,24 +228,24 @@ func (h *handover) Accept() (net.Conn, error) {
 	}
 }
 
-func (h *handover) Close() error {
+func (h *fallbackListener) Close() error {
 	h.once.Do(func() { close(h.closed) })
 	return nil
 }
 
-func (h *handover) Addr() net.Addr { return h.addr }
+func (h *fallbackListener) Addr() net.Addr { return h.addr }
 
-// begunConn is a connection of which something was read already.
-type begunConn struct {
+// prefixConn is a connection with bytes that were read before.
+type prefixConn struct {
 	net.Conn
 	read []byte
 }
 
-func (c *begunConn) Read(b []byte) (int, error) {
+func (c *prefixConn) Read(b []byte) (int, error) {
 	if len(c.read) > 0 {
 		n := copy(b, c.read)
 		if c.read = c.read[n:]; len(c.read) == 0 {
-			c.read = nil // it may be long, and the connection may stay
+			c.read = nil // it may be long, and the connection may stay open
 		}
 		return n, nil
 	}
@@ -252,8 +253,8 @@ func (c *begunConn) Read(b []byte) (int, error) {
 }
 
 // CloseWrite is for net/http, which so ends a connection whose request it did
-// not read to the end: a mere Close could destroy the answer on its way.
-func (c *begunConn) CloseWrite() error {
+// not read to the end: Close could destroy the response on its way.
+func (c *prefixConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}

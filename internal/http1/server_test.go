@@ -40,6 +40,25 @@ func listening(t *testing.T, s interface {
 	return ln.Addr().String()
 }
 
+// server is a *Server or an *http.Server.
+type server interface {
+	Serve(net.Listener) error
+	Close() error
+}
+
+// eachServer runs a test over both servers: an operator may choose either.
+func eachServer(t *testing.T, test func(t *testing.T, newServer func(*http.Server) server)) {
+	t.Parallel()
+	t.Run("fast", func(t *testing.T) {
+		t.Parallel()
+		test(t, func(h *http.Server) server { return NewServer(h) })
+	})
+	t.Run("std", func(t *testing.T) {
+		t.Parallel()
+		test(t, func(h *http.Server) server { return h })
+	})
+}
+
 func quiet(h http.HandlerFunc) *http.Server {
 	return &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0), MaxHeaderBytes: 8 << 10}
 }
@@ -232,9 +251,10 @@ func TestAnswersAsNetHTTP(t *testing.T) {
 }
 
 // TestInPieces cuts requests anywhere.
-func TestInPieces(t *testing.T) {
-	t.Parallel()
-	addr := listening(t, NewServer(quiet(echo)))
+func TestInPieces(t *testing.T) { eachServer(t, testInPieces) }
+
+func testInPieces(t *testing.T, newServer func(*http.Server) server) {
+	addr := listening(t, newServer(quiet(echo)))
 	const text = "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
 	nc, br := dial(t, addr)
 	want := ""
@@ -256,16 +276,17 @@ func TestInPieces(t *testing.T) {
 	}
 }
 
-// TestSlowRequest is one whose rest comes after partWait: net/http's, and
+// TestSlowRequest is one whose rest comes after restTimeout: net/http's, and
 // answered all the same.
-func TestSlowRequest(t *testing.T) {
-	t.Parallel()
-	addr := listening(t, NewServer(quiet(echo)))
+func TestSlowRequest(t *testing.T) { eachServer(t, testSlowRequest) }
+
+func testSlowRequest(t *testing.T, newServer func(*http.Server) server) {
+	addr := listening(t, newServer(quiet(echo)))
 	for _, text := range []string{"GET / HTTP/1.1\r\nHo|st: a\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na|bc"} {
 		nc, br := dial(t, addr)
 		begin, rest, _ := strings.Cut(text, "|")
 		_, _ = io.WriteString(nc, begin)
-		time.Sleep(partWait + 2*tick)
+		time.Sleep(restTimeout + 2*tick)
 		for _, text := range []string{rest, begin + rest} {
 			_, _ = io.WriteString(nc, text)
 			resp, err := http.ReadResponse(br, nil)
@@ -300,10 +321,11 @@ func TestNobodyReads(t *testing.T) {
 }
 
 // TestClientGoes ends the context of the request that is being answered.
-func TestClientGoes(t *testing.T) {
-	t.Parallel()
+func TestClientGoes(t *testing.T) { eachServer(t, testClientGoes) }
+
+func testClientGoes(t *testing.T, newServer func(*http.Server) server) {
 	begun, ended := make(chan struct{}), make(chan struct{})
-	addr := listening(t, NewServer(quiet(func(_ http.ResponseWriter, r *http.Request) {
+	addr := listening(t, newServer(quiet(func(_ http.ResponseWriter, r *http.Request) {
 		close(begun)
 		<-r.Context().Done()
 		close(ended)
@@ -317,9 +339,10 @@ func TestClientGoes(t *testing.T) {
 
 // TestNextRequestWhileWatched comes while the first one is answered so long
 // that its client is watched.
-func TestNextRequestWhileWatched(t *testing.T) {
-	t.Parallel()
-	addr := listening(t, NewServer(quiet(func(w http.ResponseWriter, r *http.Request) {
+func TestNextRequestWhileWatched(t *testing.T) { eachServer(t, testNextRequestWhileWatched) }
+
+func testNextRequestWhileWatched(t *testing.T, newServer func(*http.Server) server) {
+	addr := listening(t, newServer(quiet(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
 			time.Sleep(4 * tick)
 		}
@@ -409,7 +432,7 @@ func (s *Server) count() int {
 	return len(s.conns)
 }
 
-// FuzzParse: what is taken for plain means to net/http what it means here.
+// FuzzParse checks that net/http parses each accepted request in the same way.
 func FuzzParse(f *testing.F) {
 	for _, text := range conversations {
 		f.Add([]byte(text))
@@ -417,8 +440,8 @@ func FuzzParse(f *testing.F) {
 	s := NewServer(quiet(nil))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		c := &conn{server: s, ctx: t.Context(), remote: "r"}
-		got, size, verdict := c.parse(text)
-		if verdict != plain {
+		got, size, result := c.parse(text)
+		if result != accepted {
 			return
 		}
 		want, err := http.ReadRequest(bufio.NewReader(strings.NewReader(string(text[:size]))))

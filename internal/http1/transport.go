@@ -28,9 +28,9 @@ const (
 	// maxIdleTime may be longer than a server keeps a connection: a GET on one
 	// that the server has closed is repeated.
 	maxIdleTime = 90 * time.Second
-	// maxIdleTimeOther is for what cannot be repeated. Some servers close idle
-	// connections after 5 seconds, and a creation sent on a connection that is
-	// just being closed fails, so ours are given up first.
+	// maxIdleTimeOther is for requests that cannot be repeated. Some servers close
+	// idle connections after 5 seconds, and a creation sent on a connection that is
+	// just being closed fails, so these are closed before.
 	maxIdleTimeOther = 4 * time.Second
 	// answerBuffer is the size of what an answer is read through. A head that
 	// does not fit is read all the same, but more slowly.
@@ -39,18 +39,18 @@ const (
 
 // Transport is an http.RoundTripper for a few hosts that are asked often. A
 // GET or HEAD by plain http runs in its caller's goroutine alone, where
-// net/http's Transport passes each call through two others. Everything else,
+// net/http's Transport passes each call through two fallback. Everything else,
 // above all what has a body, goes to such a Transport. Make it with
 // NewTransport; it may be used by many goroutines.
 //
 // It dials what the URL names, for a second at most: no proxy, whatever the
 // environment says. It follows no redirect, asks for no compression and sends
-// no User-Agent. The head of an answer may have 64 KB. Up to 512 connections
+// no User-Agent. The head of a response may have 64 KB. Up to 512 connections
 // for each host wait 90 seconds for their next request, those of other
 // requests 4 seconds.
 //
-// The request's context covers the call until the answer's body has been read
-// to its end or closed; what it ends gives the context's error. A connection
+// The request's context covers the call until the response's body has been read
+// to its end or closed; a call that it ends returns its error. A connection
 // that cannot be made gives a *net.OpError whose Op is "dial". A body that is
 // shorter than it should be (RFC 9112, section 8) ends in io.ErrUnexpectedEOF. Closing a body that
 // was not read to its end closes its connection; Close waits for a Read under
@@ -72,7 +72,7 @@ type Transport struct {
 	armed bool
 }
 
-// NewTransport is a Transport without a connection.
+// NewTransport returns a Transport.
 func NewTransport() *Transport {
 	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}
 	return &Transport{
@@ -97,7 +97,7 @@ func NewTransport() *Transport {
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	buf := clientBuffers.Get().(*clientBuffer)
 	head, ok := appendRequest(buf.head[:0], req)
-	if !ok || !canLook {
+	if !ok || !canCheckIdle {
 		buf.release()
 		return t.other.RoundTrip(req)
 	}
@@ -123,7 +123,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		c.Close()
 		if !x.stop() {
-			err = ctx.Err() // for good: this is not repeated
+			err = ctx.Err() // final: this is not repeated
 		}
 		if !used || !errors.Is(err, errUnanswered) {
 			buf.release()
@@ -147,14 +147,14 @@ func (t *Transport) CloseIdleConnections() {
 	}
 }
 
-// take gives the idle connection to addr that was used last, or nil.
+// take returns the idle connection to addr that was used last, or nil.
 //
 // A server may have written to a connection while it was idle: a 408 before
 // it closes it, or more than the length of its last answer. That must not
-// become the answer of the next request, and only looking can tell. It costs a
+// become the response to the next request, so the connection is checked. It costs a
 // system call of 0.7 microseconds, where a call takes 20, and saves requests
-// from connections that are already closed. What arrives between the look and
-// the request nobody can tell from an answer, unless it is a 408.
+// from connections that are already closed. What arrives between the check
+// and the request cannot be told from a response, unless it is a 408.
 func (t *Transport) take(addr string) *clientConn {
 	for {
 		t.mu.Lock()
@@ -191,7 +191,7 @@ func (t *Transport) put(c *clientConn) {
 	}
 }
 
-// arm has expire called after d. One timer does for all connections.
+// arm has expire called after d. There is one timer for all connections.
 func (t *Transport) arm(d time.Duration) {
 	t.armed = true
 	if t.timer == nil {
@@ -201,8 +201,8 @@ func (t *Transport) arm(d time.Duration) {
 	}
 }
 
-// expire closes the connections that have been idle for too long, and comes
-// again when the next one will have been, if there is one.
+// expire closes the connections that have been idle for too long, and arms the
+// timer for the next one.
 func (t *Transport) expire() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -238,15 +238,14 @@ type clientConn struct {
 	net.Conn
 	addr   string
 	since  time.Time   // idle since
-	silent func() bool // tells that there is nothing to read, not even an end
-	cut    func()      // ends whatever reads or writes, for good
+	silent func() bool // reports whether there is nothing to read, not even an end
+	cut    func()      // ends reads and writes for good
 	left   int64       // bytes that may still be read
 }
 
 func (t *Transport) dial(ctx context.Context, addr string) (*clientConn, error) {
-	// The dialer is not told of the context's deadline: it has a clock of its
-	// own, and when that is the first to strike, a caller who is out of time
-	// looks like a server that is not there.
+	// The dialer does not get the context's deadline: its own timer may fire first,
+	// and a deadline that passed would look like a server that does not listen.
 	dialing, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, cancel)
@@ -412,17 +411,17 @@ func appendRequest(b []byte, req *http.Request) (_ []byte, ok bool) {
 	switch {
 	case req.Method != http.MethodGet && req.Method != http.MethodHead,
 		req.Body != nil && req.Body != http.NoBody, req.ContentLength != 0, req.Close, len(req.TransferEncoding) > 0, len(req.Trailer) > 0,
-		u == nil, u.Scheme != "http", u.Opaque != "", !plainHost(u.Host):
+		u == nil, u.Scheme != "http", u.Opaque != "", !isSimpleHost(u.Host):
 		return b, false
 	}
 	host := u.Host
 	if req.Host != "" && req.Host != host {
-		if host = req.Host; !plainHost(host) {
+		if host = req.Host; !isSimpleHost(host) {
 			return b, false
 		}
 	}
 	target := u.RequestURI()
-	if !plainText(target, '!') || target[0] != '/' {
+	if !isVisibleASCII(target, '!') || target[0] != '/' {
 		return b, false
 	}
 	b = append(b, req.Method...)
@@ -435,11 +434,11 @@ func appendRequest(b []byte, req *http.Request) (_ []byte, ok bool) {
 		case "Host", "Content-Length", "Transfer-Encoding", "Trailer", "Te", "Connection", "Keep-Alive", "Proxy-Connection", "Upgrade", "Expect":
 			return b, false // they would change how the message is framed
 		}
-		if !plainName(key) {
+		if !isToken(key) {
 			return b, false
 		}
 		for _, value := range values {
-			if !plainText(value, ' ') {
+			if !isVisibleASCII(value, ' ') {
 				return b, false
 			}
 			b = append(b, "\r\n"...)
@@ -451,9 +450,9 @@ func appendRequest(b []byte, req *http.Request) (_ []byte, ok bool) {
 	return append(b, "\r\n\r\n"...), true
 }
 
-// plainText tells that all bytes of s are visible ASCII, the lowest being
+// isVisibleASCII tells that all bytes of s are visible ASCII, the lowest being
 // least.
-func plainText(s string, least byte) bool {
+func isVisibleASCII(s string, least byte) bool {
 	for i := range len(s) {
 		if s[i] < least || s[i] > '~' {
 			return false
@@ -462,9 +461,9 @@ func plainText(s string, least byte) bool {
 	return true
 }
 
-// plainName tells a token that is made of letters, digits, - and _ (RFC 9110,
+// isToken tells a token that is made of letters, digits, - and _ (RFC 9110,
 // section 5.6.2, has more).
-func plainName(s string) bool {
+func isToken(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; !alphanumeric(c) && c != '-' && c != '_' {
 			return false
@@ -473,8 +472,8 @@ func plainName(s string) bool {
 	return s != ""
 }
 
-// plainHost tells an ASCII host with or without a port, and without a zone.
-func plainHost(s string) bool {
+// isSimpleHost tells an ASCII host with or without a port, and without a zone.
+func isSimpleHost(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; !alphanumeric(c) && strings.IndexByte("-._:[]", c) < 0 {
 			return false

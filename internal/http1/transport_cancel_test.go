@@ -82,10 +82,10 @@ func TestTransportDeadline(t *testing.T) {
 
 // TestTransportContextEndsLater: what the context of one call does after its
 // end does not reach the next call on the connection.
-func TestTransportContextEndsLater(t *testing.T) {
-	t.Parallel()
+func TestTransportContextEndsLater(t *testing.T) { eachTransport(t, testTransportContextEndsLater) }
+
+func testTransportContextEndsLater(t *testing.T, tr http.RoundTripper) {
 	server := saying(t, okAnswer)
-	tr := newTestTransport(t)
 	for range 100 {
 		ctx, cancel := context.WithCancel(t.Context())
 		if _, body, err := ask(ctx, t, tr, server.addr, "/"); err != nil || body != "ok" {
@@ -122,10 +122,10 @@ func TestTransportContextEndsUnseen(t *testing.T) {
 
 // TestTransportContextEndsAmid has contexts end anywhere in a call: it gives
 // the whole answer or the context's error, and later calls are not touched.
-func TestTransportContextEndsAmid(t *testing.T) {
-	t.Parallel()
+func TestTransportContextEndsAmid(t *testing.T) { eachTransport(t, testTransportContextEndsAmid) }
+
+func testTransportContextEndsAmid(t *testing.T, tr http.RoundTripper) {
 	server := saying(t, okAnswer)
-	tr := newTestTransport(t)
 	for i := range 500 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*time.Microsecond)
 		_, body, err := ask(ctx, t, tr, server.addr, "/")
@@ -141,8 +141,8 @@ func TestTransportContextEndsAmid(t *testing.T) {
 
 func TestTransportCloseEarly(t *testing.T) {
 	t.Parallel()
-	server := saying(t, okAnswer)
 	tr := newTestTransport(t)
+	server := saying(t, okAnswer)
 	resp, err := tr.RoundTrip(transportRequest(t.Context(), t, http.MethodGet, "http://"+server.addr))
 	if err != nil {
 		t.Fatal(err)

@@ -192,6 +192,7 @@ func (t *Transport) heard(tb testing.TB, addr string) (ok bool) {
 // that are broken off, cut short, or end their connection.
 func TestTransportManyCallers(t *testing.T) {
 	t.Parallel()
+	tr := newTestTransport(t)
 	server := rawServer(t, func(_ int64, c net.Conn, in *bufio.Reader) {
 		for {
 			req, err := http.ReadRequest(in)
@@ -216,7 +217,6 @@ func TestTransportManyCallers(t *testing.T) {
 			}
 		}
 	})
-	tr := newTestTransport(t)
 	kinds := []string{"", "chunked", "", "ends", "", "short", "", "early", "long", "cancelled"}
 	var all sync.WaitGroup
 	for caller := range 64 {
@@ -252,10 +252,10 @@ func TestTransportManyCallers(t *testing.T) {
 }
 
 // TestTransportBodyOfMany has a body read and closed by several at once.
-func TestTransportBodyOfMany(t *testing.T) {
-	t.Parallel()
+func TestTransportBodyOfMany(t *testing.T) { eachTransport(t, testTransportBodyOfMany) }
+
+func testTransportBodyOfMany(t *testing.T, tr http.RoundTripper) {
 	server := saying(t, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"+strings.Repeat("x", 1000))
-	tr := newTestTransport(t)
 	for range 100 {
 		resp, err := tr.RoundTrip(transportRequest(t.Context(), t, http.MethodGet, "http://"+server.addr))
 		if err != nil {

@@ -79,6 +79,21 @@ func newTestTransport(t testing.TB) *Transport {
 	return tr
 }
 
+// eachTransport runs a test over both transports: an operator may choose either.
+func eachTransport(t *testing.T, test func(t *testing.T, tr http.RoundTripper)) {
+	t.Parallel()
+	t.Run("fast", func(t *testing.T) {
+		t.Parallel()
+		test(t, newTestTransport(t))
+	})
+	t.Run("std", func(t *testing.T) {
+		t.Parallel()
+		tr := &http.Transport{MaxIdleConnsPerHost: 512, DisableCompression: true}
+		t.Cleanup(tr.CloseIdleConnections)
+		test(t, tr)
+	})
+}
+
 func transportRequest(ctx context.Context, t testing.TB, method, url string) *http.Request {
 	t.Helper()
 	req, err := http.NewRequestWithContext(ctx, method, url, nil)
@@ -374,12 +389,12 @@ func TestTransportAddress(t *testing.T) {
 	for host, want := range map[string]string{
 		"a": "a:80", "a:1": "a:1", "127.0.0.1": "127.0.0.1:80", "[::1]": "[::1]:80", "[::1]:1": "[::1]:1",
 	} {
-		if got := dialAddress(host); got != want || !plainHost(host) {
+		if got := dialAddress(host); got != want || !isSimpleHost(host) {
 			t.Errorf("%s: %s, want %s", host, got, want)
 		}
 	}
 	for _, host := range []string{"", "a:", "a b", "a\nb", "[fe80::1%25eth0]", "é", "a/b", "a@b"} {
-		if plainHost(host) {
+		if isSimpleHost(host) {
 			t.Errorf("%q is taken for plain", host)
 		}
 	}
