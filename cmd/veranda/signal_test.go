@@ -214,7 +214,7 @@ func TestExitCodes(t *testing.T) {
 		want string
 	}{
 		{"--help", 0, ""},
-		{"--no-such-flag", 2, "veranda: flag provided but not defined: -no-such-flag\nRun 'veranda --help' for what there is.\n"},
+		{"--no-such-flag", 2, "veranda: unknown flag --no-such-flag\nRun 'veranda --help' for usage.\n"},
 		{"user-service --port 0 --database-url sqlite:/dev/null/x", 1, "veranda: user service: "},
 	} {
 		cmd := exec.Command(exe, strings.Fields(test.args)...)
