@@ -158,13 +158,13 @@ func TestPlaygroundLoadsOnlyItsOwnAssets(t *testing.T) {
 		wantStatus(t, resp, http.StatusOK)
 		wantHeader(t, resp, "Cache-Control", "public, max-age=31536000, immutable")
 		if b := body(t, resp); strings.Contains(b, "sourceMappingURL=") {
-			t.Errorf("%s asks for a source map", url)
+			t.Errorf("%s loads a source map", url)
 		}
 	}
 	page := body(t, do(t, h, "GET", "/playground"))
 	for _, bad := range []string{"http:", "https:", `="//`} {
 		if strings.Contains(page, bad) {
-			t.Errorf("the page has %q in it", bad)
+			t.Errorf("the page has %q", bad)
 		}
 	}
 }
@@ -298,12 +298,12 @@ func TestStartShowsHost(t *testing.T) {
 
 	secure := body(t, do(t, handler(), "GET", "https://homes.test/"))
 	if !strings.Contains(secure, "curl 'https://homes.test/") {
-		t.Error("a page asked for over TLS shows another scheme")
+		t.Error("a page served over TLS shows another scheme")
 	}
 }
 
-// The browser hashes what it is sent, which is the template's output and not
-// its source.
+// TestStartPolicyHasStyleHash tests the hash of the template's output, which the
+// browser compares, not of its source.
 func TestStartPolicyHasStyleHash(t *testing.T) {
 	resp := do(t, handler(), "GET", "/")
 	page := []byte(body(t, resp))

@@ -19,17 +19,17 @@ import (
 	"github.com/veranda-go/veranda/rest"
 )
 
-// foreign is the door in front of somebody else's services, which have the
-// documented routes alone.
-type foreign struct {
+// fakeAPI is the REST API in front of services that have only the documented
+// routes.
+type fakeAPI struct {
 	*fakebackend.Backend
 	url             string
 	listings, users *fakebackend.Proxy
 }
 
-func newForeign(t *testing.T) *foreign {
+func newFakeAPI(t *testing.T) *fakeAPI {
 	t.Helper()
-	f := &foreign{Backend: &fakebackend.Backend{}}
+	f := &fakeAPI{Backend: &fakebackend.Backend{}}
 	f.listings, f.users = fakebackend.NewProxy(t, f.ListingService()), fakebackend.NewProxy(t, f.UserService())
 	transport := backendclient.NewTransport()
 	lc, err := backendclient.NewClient("listing service", f.listings.URL, 10*time.Second, transport)
@@ -52,8 +52,8 @@ func newForeign(t *testing.T) *foreign {
 	return f
 }
 
-// do gives an answer and its body, with every time as T.
-func (f *foreign) do(t *testing.T, method, target, body string, header ...string) (*http.Response, string) {
+// do returns a response and its body, with each time as T.
+func (f *fakeAPI) do(t *testing.T, method, target, body string, header ...string) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, f.url+target, strings.NewReader(body))
 	if err != nil {
@@ -77,8 +77,8 @@ func (f *foreign) do(t *testing.T, method, target, body string, header ...string
 	return resp, regexp.MustCompile(`_at":\d+`).ReplaceAllString(string(text), `_at":T`)
 }
 
-func TestDoor(t *testing.T) {
-	f := newForeign(t)
+func TestHandler(t *testing.T) {
+	f := newFakeAPI(t)
 	const (
 		ada     = `{"id":1,"name":"Ada & <Co>","created_at":T,"updated_at":T}`
 		listing = `{"id":1,"user_id":1,"listing_type":"sale","price":9223372036854775807,"created_at":T,"updated_at":T}`
@@ -128,8 +128,8 @@ func TestDoor(t *testing.T) {
 	}
 }
 
-func TestDoorTakesJSONOnly(t *testing.T) {
-	f := newForeign(t)
+func TestHandlerAcceptsOnlyJSON(t *testing.T) {
+	f := newFakeAPI(t)
 	for _, target := range []string{"/public-api/users", "/public-api/listings"} {
 		for _, contentType := range []string{"", "text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16", "application/jsonp", ";"} {
 			resp, body := f.do(t, "POST", target, `{"name":"x"}`, "Content-Type", contentType)
@@ -147,9 +147,9 @@ func TestDoorTakesJSONOnly(t *testing.T) {
 	}
 }
 
-// Rows are shown with what is known of them.
-func TestDoorShowsRowsWithoutUsers(t *testing.T) {
-	f := newForeign(t)
+// TestRowsWithoutUsers tests that a row whose user is unknown is served without it.
+func TestRowsWithoutUsers(t *testing.T) {
+	f := newFakeAPI(t)
 	f.AddListing(f.AddUser("Ada"), "rent", 1)
 	f.AddListing(77, "rent", 2)
 	_, body := f.do(t, "GET", "/public-api/listings", "")
@@ -166,7 +166,7 @@ func TestDoorShowsRowsWithoutUsers(t *testing.T) {
 		t.Errorf("got %d %s", resp.StatusCode, body)
 	}
 	if got := resp.Header.Get("ETag"); got != "" {
-		t.Errorf("half an answer has a tag: %s", got)
+		t.Errorf("an incomplete response has a tag: %s", got)
 	}
 	f.listings.Instead(fakebackend.Cut)
 	resp, body = f.do(t, "GET", "/public-api/listings", "")

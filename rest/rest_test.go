@@ -30,18 +30,18 @@ import (
 
 const maxPageSize = 50
 
-// bed is both doors in front of our services on stores of their own.
-type bed struct {
+// testAPI is both APIs in front of the services of this repository.
+type testAPI struct {
 	url             string
-	door            *Handler
+	handler         *Handler
 	listings, users *fakebackend.Proxy
 	store           *slowStore
 }
 
-// slowStore keeps creations waiting while there is a gate.
+// slowStore blocks creations while there is a gate.
 type slowStore struct {
 	listings.Store
-	gate chan struct{} // nil lets them pass; each one sends and then receives
+	gate chan struct{} // nil blocks none; a creation sends to it and then receives
 }
 
 func (s *slowStore) Create(ctx context.Context, d listings.Draft, key string) (listings.Listing, bool, error) {
@@ -52,7 +52,7 @@ func (s *slowStore) Create(ctx context.Context, d listings.Draft, key string) (l
 	return s.Store.Create(ctx, d, key)
 }
 
-func newBed(t *testing.T) *bed {
+func newTestAPI(t *testing.T) *testAPI {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	dir := t.TempDir()
@@ -65,7 +65,7 @@ func newBed(t *testing.T) *bed {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _, _ = ls.Close(), us.Close() })
-	b := &bed{store: &slowStore{Store: ls}}
+	b := &testAPI{store: &slowStore{Store: ls}}
 	lr, ur := httpapi.NewRouter(), httpapi.NewRouter()
 	listings.NewHandler(b.store, maxPageSize, log).Routes(lr)
 	users.NewHandler(us, maxPageSize, log).Routes(ur)
@@ -81,9 +81,9 @@ func newBed(t *testing.T) *bed {
 	}
 	api := publicapi.New(listings.NewClient(client("listing service", b.listings.URL)),
 		users.NewClient(client("user service", b.users.URL)), publicapi.Config{MaxPageSize: maxPageSize})
-	b.door = New(api, log)
+	b.handler = New(api, log)
 	r := httpapi.NewRouter()
-	b.door.Routes(r)
+	b.handler.Routes(r)
 	r.Handle("/graphql", graph.New(api, log))
 	srv := httptest.NewServer(r)
 	t.Cleanup(srv.Close)
@@ -91,7 +91,7 @@ func newBed(t *testing.T) *bed {
 	return b
 }
 
-func (b *bed) do(t *testing.T, method, target, body string, header ...string) (*http.Response, string) {
+func (b *testAPI) do(t *testing.T, method, target, body string, header ...string) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, b.url+target, strings.NewReader(body))
 	if err != nil {
@@ -112,8 +112,8 @@ func (b *bed) do(t *testing.T, method, target, body string, header ...string) (*
 	return resp, string(text)
 }
 
-// create posts JSON that must be answered with success.
-func (b *bed) create(t *testing.T, target, body string, header ...string) string {
+// create posts JSON and expects a success.
+func (b *testAPI) create(t *testing.T, target, body string, header ...string) string {
 	t.Helper()
 	resp, text := b.do(t, "POST", target, body, append(header, "Content-Type", "application/json")...)
 	if resp.StatusCode != http.StatusOK {
@@ -122,28 +122,28 @@ func (b *bed) create(t *testing.T, target, body string, header ...string) string
 	return text
 }
 
-// fill makes users 1 to 3 and n listings, many of a price.
-func (b *bed) fill(t *testing.T, n int) []listings.Listing {
+// fill creates users 1 to 3 and n listings, some of equal price.
+func (b *testAPI) fill(t *testing.T, n int) []listings.Listing {
 	t.Helper()
 	for i := range 3 {
 		b.create(t, "/public-api/users", fmt.Sprintf(`{"name":"user %d"}`, i+1))
 	}
 	rows := make([]listings.Listing, n)
 	for i := range rows {
-		var answer struct{ Listing listings.Listing }
+		var response struct{ Listing listings.Listing }
 		text := b.create(t, "/public-api/listings", fmt.Sprintf(`{"user_id":%d,"listing_type":%q,"price":%d}`,
 			i%3+1, []string{"rent", "sale"}[i/3%2], 1_000_000_000*int64(i*7%10+1)))
-		if err := json.Unmarshal([]byte(text), &answer); err != nil {
+		if err := json.Unmarshal([]byte(text), &response); err != nil {
 			t.Fatal(err)
 		}
-		rows[i] = answer.Listing
+		rows[i] = response.Listing
 	}
 	return rows
 }
 
-// answer is what GET /public-api/listings gives when asked with parameters of
-// our own.
-type answer struct {
+// response is that of GET /public-api/listings with parameters that are not
+// documented.
+type response struct {
 	Result   bool
 	Listings []struct {
 		listings.Listing
@@ -155,10 +155,10 @@ type answer struct {
 	Errors      []string
 }
 
-func (b *bed) list(t *testing.T, query url.Values) answer {
+func (b *testAPI) list(t *testing.T, query url.Values) response {
 	t.Helper()
 	resp, text := b.do(t, "GET", "/public-api/listings?"+query.Encode(), "")
-	var a answer
+	var a response
 	if err := json.Unmarshal([]byte(text), &a); err != nil || resp.StatusCode != http.StatusOK || a.HasMore == nil {
 		t.Fatalf("%v: %d %s, %v", query, resp.StatusCode, text, err)
 	}
@@ -173,10 +173,10 @@ func (b *bed) list(t *testing.T, query url.Values) answer {
 	return a
 }
 
-// TestWalk goes through lists by cursor, in every order, with every kind of
-// filter, forwards and backwards, and finds what sorting in memory finds.
-func TestWalk(t *testing.T) {
-	b := newBed(t)
+// TestCursors pages through lists in every order, with every kind of filter, forward
+// and backward, and compares them with a list that is sorted in memory.
+func TestCursors(t *testing.T) {
+	b := newTestAPI(t)
 	rows := b.fill(t, 97)
 	middle := rows[len(rows)/2].CreatedAt
 	for _, order := range []listings.Order{listings.Newest, listings.Oldest, listings.PriceAsc, listings.PriceDesc} {
@@ -202,7 +202,7 @@ func TestWalk(t *testing.T) {
 				query, _ := url.ParseQuery(filter)
 				query.Set("order", order.String())
 				query.Set("page_size", fmt.Sprint(size))
-				ids, last := b.walk(t, query, "after", len(want))
+				ids, last := b.pageThrough(t, query, "after", len(want))
 				if !slices.Equal(ids, idsOf(want)) {
 					t.Errorf("%v: got %v\nwant %v", query, ids, idsOf(want))
 				}
@@ -210,7 +210,7 @@ func TestWalk(t *testing.T) {
 					continue
 				}
 				query.Set("before", last)
-				if ids, _ := b.walk(t, query, "before", len(want)); !slices.Equal(ids, idsOf(want[:len(want)-1])) {
+				if ids, _ := b.pageThrough(t, query, "before", len(want)); !slices.Equal(ids, idsOf(want[:len(want)-1])) {
 					t.Errorf("%v: got %v\nwant %v and one more", query, ids, idsOf(want))
 				}
 			}
@@ -228,10 +228,10 @@ func idsOf(rows []listings.Listing) []int64 {
 	return ids
 }
 
-// walk collects the ids of a list that begins or ends at what query says,
-// until there are no more, in the order of the list. The cursor is that of the
-// last row, or of the first when going backwards.
-func (b *bed) walk(t *testing.T, query url.Values, direction string, most int) (ids []int64, cursor string) {
+// pageThrough returns the ids of all pages of a list, in the order of the list, that
+// begins or ends at query's cursor. The cursor is that of the last row, or of the
+// first one in the direction before.
+func (b *testAPI) pageThrough(t *testing.T, query url.Values, direction string, most int) (ids []int64, cursor string) {
 	t.Helper()
 	query = maps.Clone(query)
 	for range most + 2 {
@@ -260,9 +260,9 @@ func (b *bed) walk(t *testing.T, query url.Values, direction string, most int) (
 	return ids, cursor
 }
 
-// TestBadQueries: what is wrong is refused by the name of the parameter.
+// TestBadQueries tests that an error names the parameter.
 func TestBadQueries(t *testing.T) {
-	b := newBed(t)
+	b := newTestAPI(t)
 	b.fill(t, 3)
 	page := b.list(t, url.Values{"order": {"newest"}})
 	cursor := *page.EndCursor
@@ -301,21 +301,21 @@ func TestBadQueries(t *testing.T) {
 			t.Errorf("%s: %d %s, want %s", query, resp.StatusCode, text, want)
 		}
 	}
-	// Where nothing can be, there is nothing; it is no mistake to look.
+	// A page after the last one is empty, not an error.
 	for _, query := range []string{"page_num=" + biggest, "page_num=" + biggest + "&order=oldest", "page_num=99"} {
 		if resp, text := b.do(t, "GET", "/public-api/listings?"+query, ""); resp.StatusCode != http.StatusOK || !strings.Contains(text, `"listings":[]`) {
 			t.Errorf("%s: %d %s", query, resp.StatusCode, text)
 		}
 	}
-	// The documented question gets the documented answer and no more.
+	// A documented request gets the documented response and no more.
 	if _, text := b.do(t, "GET", "/public-api/listings?page_num=1&page_size=2&user_id=1", ""); strings.Contains(text, "cursor") || strings.Contains(text, "has_more") {
 		t.Errorf("got %s", text)
 	}
 }
 
-// TestConditional: a client is spared what it has, and never what is new.
-func TestConditional(t *testing.T) {
-	b := newBed(t)
+// TestEntityTags tests that a client receives what is new, and 304 otherwise.
+func TestEntityTags(t *testing.T) {
+	b := newTestAPI(t)
 	b.fill(t, 5)
 	for _, target := range []string{"/public-api/listings", "/public-api/listings?order=price_asc&page_size=50", "/public-api/listings?user_id=1&paging=keyset"} {
 		resp, text := b.do(t, "GET", target, "")
@@ -334,12 +334,12 @@ func TestConditional(t *testing.T) {
 				t.Errorf("%s with %s: %d %s", target, given, resp.StatusCode, body)
 			}
 		}
-		// Each write is seen by the next question, by those who had the answer
-		// before and with many asking at once.
+		// The next request after a write sees it, with a tag of before and with many
+		// requests at once.
 		for range 20 {
-			stop, asking := make(chan struct{}), sync.WaitGroup{}
+			stop, readers := make(chan struct{}), sync.WaitGroup{}
 			for range 3 {
-				asking.Go(func() {
+				readers.Go(func() {
 					for {
 						select {
 						case <-stop:
@@ -356,14 +356,14 @@ func TestConditional(t *testing.T) {
 			b.create(t, "/public-api/listings", `{"user_id":1,"listing_type":"rent","price":1}`)
 			resp, text := b.do(t, "GET", target, "", "If-None-Match", tag)
 			close(stop)
-			asking.Wait()
+			readers.Wait()
 			if resp.StatusCode != http.StatusOK || resp.Header.Get("ETag") == tag {
 				t.Fatalf("%s: %d %s after a write", target, resp.StatusCode, text)
 			}
 			tag = resp.Header.Get("ETag")
 		}
 	}
-	// Half an answer has no tag, and none is compared with it.
+	// An incomplete response has no tag, and none is compared with it.
 	b.users.Instead(fakebackend.Cut)
 	resp, text := b.do(t, "GET", "/public-api/listings", "", "If-None-Match", "*")
 	if resp.StatusCode != http.StatusOK || resp.Header.Get("ETag") != "" || resp.Header.Get("Cache-Control") != "no-store" ||
@@ -379,9 +379,9 @@ const (
 	twice      = `{"query":"mutation { a: createListing(input: {userId: 1, listingType: SALE, price: 6000}) { listing { id } } b: createListing(input: {userId: 1, listingType: SALE, price: 6000}) { listing { id } } }"}`
 )
 
-// TestIdempotencyKey: one key creates once, through whichever door.
+// TestIdempotencyKey tests that a key creates once, through both APIs together.
 func TestIdempotencyKey(t *testing.T) {
-	b := newBed(t)
+	b := newTestAPI(t)
 	b.fill(t, 0)
 	post := func(target, body, key string) (*http.Response, string) {
 		return b.do(t, "POST", target, body, "Content-Type", "application/json", "Idempotency-Key", key)
@@ -396,7 +396,7 @@ func TestIdempotencyKey(t *testing.T) {
 	resp, first := post(rest, oneListing, "a")
 	want("first", resp, first, 200, "", `"id":1,`)
 	resp, text := post(rest, ` { "price": 6000, "user_id":1,"listing_type":"sale"}`, "a")
-	want("spelled otherwise", resp, text, 200, "true", first)
+	want("same draft in other text", resp, text, 200, "true", first)
 	resp, text = post(rest, other, "a")
 	want("other body", resp, text, 422, "", "Idempotency-Key: already used with other parameters")
 	resp, text = post(gql, mutation, "a")
@@ -417,7 +417,7 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 	resp, text = post("/public-api/users", `{"name":"y"}`, "a")
 	want("another name", resp, text, 422, "", "Idempotency-Key: ")
-	// A refusal uses no key up.
+	// A key of a refused creation is free.
 	resp, text = post(rest, `{"user_id":99,"listing_type":"sale","price":1}`, "d")
 	want("no such user", resp, text, 400, "", "user_id: no such user")
 	resp, text = post(rest, oneListing, "d")
@@ -430,10 +430,10 @@ func TestIdempotencyKey(t *testing.T) {
 	want("two keys", resp, text, 400, "", "Idempotency-Key: given more than once")
 }
 
-// TestIdempotencyKeyInFlight sends a key again while its first request is
-// under way.
+// TestIdempotencyKeyInFlight sends a key again while its first request is in
+// progress.
 func TestIdempotencyKeyInFlight(t *testing.T) {
-	b := newBed(t)
+	b := newTestAPI(t)
 	b.fill(t, 0)
 	b.store.gate = make(chan struct{})
 	first := make(chan string)

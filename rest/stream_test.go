@@ -25,7 +25,7 @@ type reader struct {
 	leave func()
 }
 
-func (b *bed) follow(t *testing.T, query string, header ...string) *reader {
+func (b *testAPI) follow(t *testing.T, query string, header ...string) *reader {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	req, _ := http.NewRequestWithContext(ctx, "GET", b.url+"/public-api/listings/stream"+query, nil)
@@ -47,7 +47,7 @@ func (b *bed) follow(t *testing.T, query string, header ...string) *reader {
 	return &reader{bufio.NewReader(resp.Body), t, leave}
 }
 
-// next is the next event as it is written; comments are left out.
+// next returns the text of the next event, without comments.
 func (r *reader) next() (text string) {
 	r.t.Helper()
 	for {
@@ -75,7 +75,7 @@ func at(id int) string {
 }
 
 func TestStream(t *testing.T) {
-	b := newBed(t)
+	b := newTestAPI(t)
 	b.fill(t, 4) // of users 1, 2, 3, 1
 	fresh := b.follow(t, "")
 	if got, want := fresh.next(), "event: start\nid: "+at(4)+"\ndata: \n"; got != want {
@@ -84,15 +84,15 @@ func TestStream(t *testing.T) {
 	back := b.follow(t, "?after="+at(2))
 	back.wants("event: listing\nid: " + at(3) + "\ndata: {\"id\":3,\"listing_type\":\"rent\",\"price\":")
 	back.wants("id: " + at(4) + "\n")
-	// The header is where the client is, the URL where it once began.
+	// The header is newer than the URL.
 	newer := b.follow(t, "?after="+at(0), "Last-Event-ID", at(3))
 	newer.wants("id: " + at(4) + "\n")
-	// A header without a text is none.
+	// An empty header does not count.
 	empty := b.follow(t, "?after="+at(3), "Last-Event-ID", "")
 	empty.wants("id: " + at(4) + "\n")
 	second := b.follow(t, "?user_id=2&after="+at(0))
 	second.wants("id: " + at(2) + "\n")
-	ahead := b.follow(t, "?after="+at(5)) // another process may know more than this one's backend
+	ahead := b.follow(t, "?after="+at(5)) // a backend may be behind another one
 	for _, userID := range []string{"1", "2"} {
 		b.create(t, "/public-api/listings", `{"user_id":`+userID+`,"listing_type":"sale","price":77}`)
 	}
@@ -103,7 +103,7 @@ func TestStream(t *testing.T) {
 	second.wants("id: " + at(6) + "\n")
 	ahead.wants("id: " + at(6) + "\n")
 
-	// Whoever was cut off before the first listing knows where that was.
+	// A client that lost its connection before the first listing can resume.
 	late := b.follow(t, "")
 	_, id, _ := strings.Cut(late.next(), "id: ")
 	id, _, _ = strings.Cut(id, "\n")
@@ -111,7 +111,7 @@ func TestStream(t *testing.T) {
 	b.create(t, "/public-api/listings", `{"user_id":3,"listing_type":"sale","price":88}`)
 	b.follow(t, "", "Last-Event-ID", id).wants(`"price":88,`)
 
-	// A user who is not there is told from one who cannot be asked for.
+	// A user that does not exist differs from one that cannot be loaded.
 	alone := b.follow(t, "?after="+at(6))
 	alone.wants(`"user":{"id":3,"name":"user 3",`)
 	b.users.Instead(fakebackend.Cut)
@@ -119,14 +119,14 @@ func TestStream(t *testing.T) {
 	alone.wants(`"user":null,"errors":["user service unavailable"]}` + "\n")
 }
 
-// TestStreamToWhoDoesNotRead: a client that takes nothing is cut off, and what
-// it was to get is not piled up for it.
-func TestStreamToWhoDoesNotRead(t *testing.T) {
+// TestStreamOfSlowClients tests that a client that does not read is disconnected,
+// and that events are not buffered for it.
+func TestStreamOfSlowClients(t *testing.T) {
 	const clients = 5
-	b := newBed(t)
+	b := newTestAPI(t)
 	b.fill(t, 0)
-	b.door.limits = httpapi.StreamLimits{KeepAlive: time.Minute, Write: 300 * time.Millisecond}
-	// A feed without end.
+	b.handler.limits = httpapi.StreamLimits{KeepAlive: time.Minute, Write: 300 * time.Millisecond}
+	// A feed that never ends.
 	b.listings.Instead(func(w http.ResponseWriter, r *http.Request) {
 		var after int64
 		if _, err := fmt.Sscan(r.FormValue("after"), &after); err != nil {
@@ -171,23 +171,23 @@ func TestStreamToWhoDoesNotRead(t *testing.T) {
 	for deadline := time.Now().Add(30 * time.Second); most == 0 || streams() > 0; time.Sleep(50 * time.Millisecond) {
 		most, highest = max(most, streams()), max(highest, heap())
 		if time.Now().After(deadline) {
-			t.Fatalf("%d streams of %d are not cut off", streams(), most)
+			t.Fatalf("%d of %d streams are still open", streams(), most)
 		}
 	}
-	asked := len(b.listings.Calls())
-	t.Logf("%d clients, %d at once, %d questions for all, %d KiB more at most", clients, most, asked, (highest-before)>>10)
+	calls := len(b.listings.Calls())
+	t.Logf("%d clients, %d at once, %d calls for all, %d KiB more at most", clients, most, calls, (highest-before)>>10)
 	if highest-before > clients<<20 {
-		t.Errorf("%d KiB for %d clients who read nothing", (highest-before)>>10, clients)
+		t.Errorf("%d KiB for %d clients that read nothing", (highest-before)>>10, clients)
 	}
 	time.Sleep(50 * time.Millisecond)
 	if n := len(b.listings.Calls()); n > 0 {
-		t.Errorf("%d more questions for nobody", n)
+		t.Errorf("%d calls for no client", n)
 	}
 }
 
-// HEAD gets the headers of a stream and not its silence.
+// TestStreamHead tests that HEAD has the headers of a stream and ends.
 func TestStreamHead(t *testing.T) {
-	b := newBed(t)
+	b := newTestAPI(t)
 	resp, err := http.Head(b.url + "/public-api/listings/stream")
 	if err != nil {
 		t.Fatal(err)

@@ -21,14 +21,14 @@ func TestFeed(t *testing.T) {
 	if f, err := s.Feed(ctx, -1, 0, 10, 0); err != nil || f.LastID != 0 || len(f.Listings) != 0 {
 		t.Errorf("empty: %+v, %v", f, err)
 	}
-	answered := func(target, want string) {
+	wantBody := func(target, want string) {
 		t.Helper()
-		if resp, body := s.ask(t, "GET", target, "", ""); resp.StatusCode != 200 || body != want {
+		if resp, body := s.do(t, "GET", target, "", ""); resp.StatusCode != 200 || body != want {
 			t.Errorf("%s: %d\n got %s\nwant %s", target, resp.StatusCode, body, want)
 		}
 	}
-	answered("/listings/feed", `{"result":true,"listings":[],"last_id":0}`)
-	answered("/listings/feed?after=7&wait=1", `{"result":true,"listings":[],"last_id":7}`)
+	wantBody("/listings/feed", `{"result":true,"listings":[],"last_id":0}`)
+	wantBody("/listings/feed?after=7&wait=1", `{"result":true,"listings":[],"last_id":7}`)
 
 	// Several wait at once, two of them for user 2.
 	type result struct {
@@ -65,18 +65,18 @@ func TestFeed(t *testing.T) {
 	expect(1)
 	expect(2)
 	one := fmt.Sprintf(`{"id":2,"user_id":2,"listing_type":"rent","price":5,"created_at":%d,"updated_at":%[1]d}`, made[1].CreatedAt)
-	answered("/listings/feed?after=1", `{"result":true,"listings":[`+one+`],"last_id":2}`)
-	answered("/listings/feed?after=0&user_id=2&page_size=1&wait=20000", `{"result":true,"listings":[`+one+`],"last_id":2}`)
-	answered("/listings/feed?after=0&user_id=3", `{"result":true,"listings":[],"last_id":2}`)
-	answered("/listings/feed?wait=20000", `{"result":true,"listings":[],"last_id":2}`)
+	wantBody("/listings/feed?after=1", `{"result":true,"listings":[`+one+`],"last_id":2}`)
+	wantBody("/listings/feed?after=0&user_id=2&page_size=1&wait=20000", `{"result":true,"listings":[`+one+`],"last_id":2}`)
+	wantBody("/listings/feed?after=0&user_id=3", `{"result":true,"listings":[],"last_id":2}`)
+	wantBody("/listings/feed?wait=20000", `{"result":true,"listings":[],"last_id":2}`)
 
 	for query, param := range map[string]string{
 		"after=": "after", "after=-1": "after", "after=x": "after", "after=1&after=1": "after", "after=9223372036854775808": "after",
 		"wait=": "wait", "wait=-1": "wait", "wait=20001": "wait", "wait=1s": "wait", "wait=9223372036854775807": "wait", "wait=1&wait=1": "wait",
 		"page_size=0": "page_size", "page_size=101": "page_size", "user_id=0": "user_id", "user_id=1&user_id=2": "user_id",
 	} {
-		resp, body := s.ask(t, "GET", "/listings/feed?"+query, "", "")
-		refused(t, resp, body, http.StatusBadRequest, param)
+		resp, body := s.do(t, "GET", "/listings/feed?"+query, "", "")
+		wantErrors(t, resp, body, http.StatusBadRequest, param)
 	}
 	other := client(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"result":true,"listings":[]}`)) })
 	if _, err := other.Feed(ctx, 0, 0, 10, 0); apierror.KindOf(err) != apierror.Unsupported {
@@ -110,7 +110,7 @@ func TestFeedOfOtherProcess(t *testing.T) {
 }
 
 // TestFeedAndDeadline waits for longer than the request may take: an empty
-// answer comes in time.
+// response comes in time.
 func TestFeedAndDeadline(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -123,13 +123,13 @@ func TestFeedAndDeadline(t *testing.T) {
 	}))
 	defer server.Close()
 	s.url = server.URL
-	resp, body := s.ask(t, "GET", "/listings/feed?after=0&wait=20000", "", "")
+	resp, body := s.do(t, "GET", "/listings/feed?after=0&wait=20000", "", "")
 	if resp.StatusCode != 200 || body != `{"result":true,"listings":[],"last_id":0}` {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 }
 
-// TestFeedAndStop waits while the server is told to stop.
+// TestFeedAndStop waits while the server drains.
 func TestFeedAndStop(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -145,7 +145,7 @@ func TestFeedAndStop(t *testing.T) {
 	defer server.Close()
 	s.url = server.URL
 	start := time.Now()
-	resp, body := s.ask(t, "GET", "/listings/feed?after=0&wait=20000", "", "")
+	resp, body := s.do(t, "GET", "/listings/feed?after=0&wait=20000", "", "")
 	if resp.StatusCode != 200 || body != `{"result":true,"listings":[],"last_id":0}` || time.Since(start) >= listings.MaxWait {
 		t.Errorf("%d %s after %v", resp.StatusCode, body, time.Since(start))
 	}

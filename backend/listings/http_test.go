@@ -57,8 +57,8 @@ func serve(t *testing.T) service {
 
 const form = "application/x-www-form-urlencoded"
 
-// ask sends a request as it is spelled and gives the answer with its body.
-func (s service) ask(t *testing.T, method, target, contentType, body string) (*http.Response, string) {
+// do sends a request as it is and returns the response with its body.
+func (s service) do(t *testing.T, method, target, contentType, body string) (*http.Response, string) {
 	t.Helper()
 	header := http.Header{}
 	if contentType != "" {
@@ -67,7 +67,7 @@ func (s service) ask(t *testing.T, method, target, contentType, body string) (*h
 	return s.request(t, method, target, body, header)
 }
 
-// request is ask with headers.
+// request is do with headers.
 func (s service) request(t *testing.T, method, target, body string, header http.Header) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, s.url+target, strings.NewReader(body))
@@ -87,9 +87,9 @@ func (s service) request(t *testing.T, method, target, body string, header http.
 	return resp, string(text)
 }
 
-// refused checks for the failure envelope, with one sentence for each of
-// params that begins with its name.
-func refused(t *testing.T, resp *http.Response, body string, status int, params ...string) {
+// wantErrors tests for a failure envelope that has, for each of params, one message
+// that begins with its name.
+func wantErrors(t *testing.T, resp *http.Response, body string, status int, params ...string) {
 	t.Helper()
 	what := resp.Request.Method + " " + resp.Request.URL.RequestURI()
 	if resp.StatusCode != status {
@@ -110,11 +110,11 @@ func refused(t *testing.T, resp *http.Response, body string, status int, params 
 	}
 	for _, p := range params {
 		if !slices.ContainsFunc(envelope.Errors, func(s string) bool { return strings.HasPrefix(s, p+": ") }) {
-			t.Errorf("%s: no sentence names %s: %q", what, p, envelope.Errors)
+			t.Errorf("%s: no message names %s: %q", what, p, envelope.Errors)
 		}
 	}
 	if len(params) > 0 && len(envelope.Errors) != len(params) {
-		t.Errorf("%s: sentences %q, want one for each of %q", what, envelope.Errors, params)
+		t.Errorf("%s: messages %q, want one for each of %q", what, envelope.Errors, params)
 	}
 }
 
@@ -184,7 +184,7 @@ func TestClient(t *testing.T) {
 	}
 }
 
-func TestClientFaults(t *testing.T) {
+func TestClientErrors(t *testing.T) {
 	t.Parallel()
 	s, ctx := serve(t), t.Context()
 	_, get := s.Get(ctx, 5)
@@ -212,29 +212,29 @@ func TestClientFaults(t *testing.T) {
 		slices.Sort(params)
 		slices.Sort(test.params)
 		if test.params != nil && !slices.Equal(params, test.params) {
-			t.Errorf("problems %q, want one for each of %q", f.Messages(), test.params)
+			t.Errorf("field errors %q, want one for each of %q", f.Messages(), test.params)
 		}
 	}
 }
 
-// TestAnswers holds the documented answers to every byte.
-func TestAnswers(t *testing.T) {
+// TestResponses tests the documented responses byte for byte.
+func TestResponses(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
-	resp, body := s.ask(t, "GET", "/listings/ping", "", "")
+	resp, body := s.do(t, "GET", "/listings/ping", "", "")
 	if resp.StatusCode != 200 || body != "pong!" || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain") {
 		t.Errorf("ping: %d %q %q", resp.StatusCode, resp.Header.Get("Content-Type"), body)
 	}
-	answered := func(method, target, contentType, send, want string) {
+	wantBody := func(method, target, contentType, send, want string) {
 		t.Helper()
-		resp, body := s.ask(t, method, target, contentType, send)
+		resp, body := s.do(t, method, target, contentType, send)
 		if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "application/json" || body != want {
 			t.Errorf("%s %s: %d %q\n got %s\nwant %s", method, target, resp.StatusCode, resp.Header.Get("Content-Type"), body, want)
 		}
 	}
-	answered("GET", "/listings", "", "", `{"result":true,"listings":[]}`)
+	wantBody("GET", "/listings", "", "", `{"result":true,"listings":[]}`)
 
-	resp, body = s.ask(t, "POST", "/listings", form, "user_id=1&listing_type=rent&price=6000")
+	resp, body = s.do(t, "POST", "/listings", form, "user_id=1&listing_type=rent&price=6000")
 	made, err := s.Get(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
@@ -243,12 +243,12 @@ func TestAnswers(t *testing.T) {
 	if want := `{"result":true,"listing":` + one + `}`; resp.StatusCode != 200 || body != want {
 		t.Errorf("create: %d\n got %s\nwant %s", resp.StatusCode, body, want)
 	}
-	answered("GET", "/listings/1", "", "", `{"result":true,"listing":`+one+`}`)
+	wantBody("GET", "/listings/1", "", "", `{"result":true,"listing":`+one+`}`)
 	for _, target := range []string{
 		"/listings", "/listings?page_num=1&page_size=10", "/listings?user_id=1", "/listings?page_size=100",
 		"/listings/batch?user_id=1", "/listings/batch?user_id=5&user_id=1&user_id=1&page_size=1",
 	} {
-		answered("GET", target, "", "", `{"result":true,"listings":[`+one+`]}`)
+		wantBody("GET", target, "", "", `{"result":true,"listings":[`+one+`]}`)
 	}
 	for _, target := range []string{
 		"/listings?user_id=2", "/listings?page_num=2", "/listings/batch?user_id=2",
@@ -260,27 +260,27 @@ func TestAnswers(t *testing.T) {
 		"/listings?page_num=92233720368547760&page_size=100",
 		"/listings?page_num=92233720368547759&page_size=100",
 	} {
-		answered("GET", target, "", "", `{"result":true,"listings":[]}`)
+		wantBody("GET", target, "", "", `{"result":true,"listings":[]}`)
 	}
 
 	for _, target := range []string{"/listings", "/listings/1", "/listings/batch?user_id=1", "/listings/ping"} {
-		get, body := s.ask(t, "GET", target, "", "")
-		head, nothing := s.ask(t, "HEAD", target, "", "")
+		get, body := s.do(t, "GET", target, "", "")
+		head, nothing := s.do(t, "HEAD", target, "", "")
 		if head.StatusCode != 200 || nothing != "" || head.ContentLength != int64(len(body)) ||
 			head.Header.Get("Content-Type") != get.Header.Get("Content-Type") {
 			t.Errorf("HEAD %s: %d, length %d, %q", target, head.StatusCode, head.ContentLength, nothing)
 		}
 	}
-	// The same content type, spelled otherwise.
+	// Other spellings of the same content type.
 	for _, contentType := range []string{form + "; charset=UTF-8", form + ";charset=utf-8", "Application/X-WWW-Form-Urlencoded"} {
-		if resp, body := s.ask(t, "POST", "/listings", contentType, "user_id=1&listing_type=sale&price=2147483648"); resp.StatusCode != 200 {
+		if resp, body := s.do(t, "POST", "/listings", contentType, "user_id=1&listing_type=sale&price=2147483648"); resp.StatusCode != 200 {
 			t.Errorf("%s: %d %s", contentType, resp.StatusCode, body)
 		}
 	}
 }
 
-// notWhole are spellings, escaped for a query string or a form, that are no
-// whole number of at least 1 in 64 bits.
+// notWhole are texts, escaped for a query string or a form, that are not a whole
+// number from 1 to the largest of 64 bits.
 var notWhole = []string{
 	"", "0", "-0", "-1", "1.5", "1.0", "1e3", "1E3", "%2B5", "+5", "5+", "%205", "5%20", "5%0A", "5%00", "0x10", "1_000", "1,000",
 	"abc", "NaN", "Infinity", "null", "true", "--5", "-", "%D9%A5", "%EF%BC%95", "%FF", "[5]", "'5'", "%225%22",
@@ -293,11 +293,11 @@ func TestRefusedQueries(t *testing.T) {
 	if _, _, err := s.Create(t.Context(), listings.Draft{UserID: 5, Type: listings.Rent, Price: 5}, ""); err != nil {
 		t.Fatal(err)
 	}
-	type question struct {
+	type request struct {
 		target string
 		params []string
 	}
-	questions := []question{
+	requests := []request{
 		{"/listings?page_size=101", []string{"page_size"}},
 		{"/listings?page_size=9223372036854775807", []string{"page_size"}},
 		{"/listings?page_num=0&page_size=0&user_id=0", []string{"page_num", "page_size", "user_id"}},
@@ -322,35 +322,35 @@ func TestRefusedQueries(t *testing.T) {
 	}
 	for _, bad := range notWhole {
 		for _, param := range []string{"page_num", "page_size", "user_id"} {
-			questions = append(questions, question{"/listings?" + param + "=" + bad, []string{param}})
+			requests = append(requests, request{"/listings?" + param + "=" + bad, []string{param}})
 		}
-		questions = append(
-			questions,
-			question{"/listings/batch?user_id=5&user_id=" + bad, []string{"user_id"}},
-			question{"/listings/batch?user_id=5&page_size=" + bad, []string{"page_size"}},
+		requests = append(
+			requests,
+			request{"/listings/batch?user_id=5&user_id=" + bad, []string{"user_id"}},
+			request{"/listings/batch?user_id=5&page_size=" + bad, []string{"page_size"}},
 		)
 		if bad != "" { // without an id it is another route
-			questions = append(questions, question{"/listings/" + bad, []string{"id"}})
+			requests = append(requests, request{"/listings/" + bad, []string{"id"}})
 		}
 	}
-	for _, q := range questions {
-		resp, body := s.ask(t, "GET", q.target, "", "")
-		refused(t, resp, body, http.StatusBadRequest, q.params...)
+	for _, q := range requests {
+		resp, body := s.do(t, "GET", q.target, "", "")
+		wantErrors(t, resp, body, http.StatusBadRequest, q.params...)
 	}
 	for _, target := range []string{"/listings/2", "/listings/9223372036854775807"} {
-		resp, body := s.ask(t, "GET", target, "", "")
-		refused(t, resp, body, http.StatusNotFound, "id")
+		resp, body := s.do(t, "GET", target, "", "")
+		wantErrors(t, resp, body, http.StatusNotFound, "id")
 	}
 }
 
 func TestRefusedForms(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
-	type question struct {
+	type request struct {
 		body   string
 		params []string
 	}
-	questions := []question{
+	requests := []request{
 		{"", []string{"user_id", "listing_type", "price"}},
 		{"listing_type=rent&price=1", []string{"user_id"}},
 		{"user_id=1&price=1", []string{"listing_type"}},
@@ -366,18 +366,18 @@ func TestRefusedForms(t *testing.T) {
 		{`{"user_id":1,"listing_type":"rent","price":1}`, []string{"user_id", "listing_type", "price"}},
 	}
 	for _, bad := range notWhole {
-		questions = append(
-			questions,
-			question{"user_id=" + bad + "&listing_type=rent&price=1", []string{"user_id"}},
-			question{"user_id=1&listing_type=rent&price=" + bad, []string{"price"}},
+		requests = append(
+			requests,
+			request{"user_id=" + bad + "&listing_type=rent&price=1", []string{"user_id"}},
+			request{"user_id=1&listing_type=rent&price=" + bad, []string{"price"}},
 		)
 	}
 	for _, bad := range []string{"", "Rent", "SALE", "lease", "+rent", "rent+", "rent%00", "rent%0A", "%FF", "rent,sale", "1", "null", "%EF%BD%92ent"} {
-		questions = append(questions, question{"user_id=1&listing_type=" + bad + "&price=1", []string{"listing_type"}})
+		requests = append(requests, request{"user_id=1&listing_type=" + bad + "&price=1", []string{"listing_type"}})
 	}
-	for _, q := range questions {
-		resp, body := s.ask(t, "POST", "/listings", form, q.body)
-		refused(t, resp, body, http.StatusBadRequest, q.params...)
+	for _, q := range requests {
+		resp, body := s.do(t, "POST", "/listings", form, q.body)
+		wantErrors(t, resp, body, http.StatusBadRequest, q.params...)
 		if t.Failed() {
 			t.Fatalf("the form was %q", q.body)
 		}
@@ -388,13 +388,13 @@ func TestRefusedForms(t *testing.T) {
 		"", "text/plain", "application/json", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded; charset=latin1",
 		"application/x-www-form-urlencoded-not", "x", ";", form + ", text/plain",
 	} {
-		resp, body := s.ask(t, "POST", "/listings", contentType, good)
-		refused(t, resp, body, http.StatusUnsupportedMediaType, "content type")
+		resp, body := s.do(t, "POST", "/listings", contentType, good)
+		wantErrors(t, resp, body, http.StatusUnsupportedMediaType, "content type")
 	}
 
 	// Parameters in the query string are no form.
-	resp, body := s.ask(t, "POST", "/listings?"+good, form, "")
-	refused(t, resp, body, http.StatusBadRequest, "user_id", "listing_type", "price")
+	resp, body := s.do(t, "POST", "/listings?"+good, form, "")
+	wantErrors(t, resp, body, http.StatusBadRequest, "user_id", "listing_type", "price")
 
 	if rows, err := s.store.List(t.Context(), listings.Query{Limit: 10}); err != nil || len(rows) != 0 {
 		t.Errorf("refused forms have left %+v, %v", rows, err)
@@ -407,11 +407,11 @@ func TestBodySize(t *testing.T) {
 	const limit = 64 << 10
 	const start = "user_id=1&listing_type=rent&price=1&more="
 	fit := start + strings.Repeat("x", limit-len(start))
-	if resp, body := s.ask(t, "POST", "/listings", form, fit); resp.StatusCode != 200 {
+	if resp, body := s.do(t, "POST", "/listings", form, fit); resp.StatusCode != 200 {
 		t.Errorf("%d bytes: %d %s", len(fit), resp.StatusCode, body)
 	}
-	resp, body := s.ask(t, "POST", "/listings", form, fit+"x")
-	refused(t, resp, body, http.StatusRequestEntityTooLarge, "body")
+	resp, body := s.do(t, "POST", "/listings", form, fit+"x")
+	wantErrors(t, resp, body, http.StatusRequestEntityTooLarge, "body")
 
 	// Of a body without an announced length too.
 	req, err := http.NewRequestWithContext(t.Context(), "POST", s.url+"/listings", io.MultiReader(strings.NewReader(fit), strings.NewReader("x")))
@@ -425,7 +425,7 @@ func TestBodySize(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(resp.Body)
-	refused(t, resp, string(text), http.StatusRequestEntityTooLarge, "body")
+	wantErrors(t, resp, string(text), http.StatusRequestEntityTooLarge, "body")
 }
 
 func TestRoutes(t *testing.T) {
@@ -451,14 +451,14 @@ func TestRoutes(t *testing.T) {
 		{"POST", "/listings/ping", 405, "GET, HEAD"},
 		{"POST", "/listings/batch?user_id=1", 405, "GET, HEAD"},
 	} {
-		resp, body := s.ask(t, test.method, test.target, "", "")
+		resp, body := s.do(t, test.method, test.target, "", "")
 		if test.method == "HEAD" {
 			if resp.StatusCode != test.status || body != "" {
 				t.Errorf("HEAD %s: %d %q, want %d", test.target, resp.StatusCode, body, test.status)
 			}
 			continue
 		}
-		refused(t, resp, body, test.status)
+		wantErrors(t, resp, body, test.status)
 		if got := strings.Join(resp.Header.Values("Allow"), ", "); got != test.allow {
 			t.Errorf("%s %s: Allow %q, want %q", test.method, test.target, got, test.allow)
 		}
@@ -479,8 +479,8 @@ func TestDatabaseGone(t *testing.T) {
 		{"GET", "/listings/batch?user_id=1", ""},
 		{"POST", "/listings", "user_id=1&listing_type=rent&price=1"},
 	} {
-		resp, body := s.ask(t, q[0], q[1], form, q[2])
-		refused(t, resp, body, http.StatusServiceUnavailable)
+		resp, body := s.do(t, q[0], q[1], form, q[2])
+		wantErrors(t, resp, body, http.StatusServiceUnavailable)
 		if resp.Header.Get("Retry-After") == "" {
 			t.Errorf("%s %s: no Retry-After", q[0], q[1])
 		}

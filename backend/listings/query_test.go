@@ -99,8 +99,8 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// TestFindUnsupported asks a service that knows only the documented
-// parameters, and takes ours for nothing.
+// TestFindUnsupported calls a service that ignores parameters that are not
+// documented.
 func TestFindUnsupported(t *testing.T) {
 	t.Parallel()
 	c := client(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -136,7 +136,7 @@ func TestHasMore(t *testing.T) {
 		"/listings/batch?user_id=1&page_size=2&paging=keyset":          `,"more_of":[1]}`,
 		"/listings/batch?user_id=1&user_id=2&page_size=3&order=newest": `,"more_of":[]}`,
 	} {
-		resp, body := s.ask(t, "GET", target, "", "")
+		resp, body := s.do(t, "GET", target, "", "")
 		if resp.StatusCode != 200 || !strings.HasSuffix(body, want) || want == "" && !strings.HasSuffix(body, "]}") {
 			t.Errorf("%s: %d %s, want …%s", target, resp.StatusCode, body, want)
 		}
@@ -148,11 +148,11 @@ func TestRefusedFilters(t *testing.T) {
 	s := shop(t)
 	newest := listings.Cursor{Key: 5, ID: 5}.String()
 	price := listings.Cursor{Order: listings.PriceAsc, Key: 5, ID: 5}.String()
-	type question struct {
+	type request struct {
 		query  string
 		params []string
 	}
-	questions := []question{
+	requests := []request{
 		{"order=", []string{"order"}},
 		{"order=Newest", []string{"order"}},
 		{"order=price", []string{"order"}},
@@ -179,22 +179,22 @@ func TestRefusedFilters(t *testing.T) {
 	}
 	for _, bad := range notWhole {
 		for _, param := range []string{"min_price", "max_price", "created_from", "created_before"} {
-			questions = append(questions, question{param + "=" + bad, []string{param}})
+			requests = append(requests, request{param + "=" + bad, []string{param}})
 		}
 	}
-	for _, q := range questions {
+	for _, q := range requests {
 		for _, target := range []string{"/listings?user_id=1&", "/listings/batch?user_id=1&user_id=2&"} {
-			resp, body := s.ask(t, "GET", target+q.query, "", "")
-			refused(t, resp, body, http.StatusBadRequest, q.params...)
+			resp, body := s.do(t, "GET", target+q.query, "", "")
+			wantErrors(t, resp, body, http.StatusBadRequest, q.params...)
 		}
 	}
 	for _, other := range []string{"after=" + newest, "before=" + newest, "paging=keyset"} {
-		resp, body := s.ask(t, "GET", "/listings?page_num=1&"+other, "", "")
-		refused(t, resp, body, http.StatusBadRequest, "page_num")
+		resp, body := s.do(t, "GET", "/listings?page_num=1&"+other, "", "")
+		wantErrors(t, resp, body, http.StatusBadRequest, "page_num")
 	}
 }
 
-// client calls a service that answers every question with f.
+// client returns a client of a service that serves every request with f.
 func client(t *testing.T, f http.HandlerFunc) *listings.Client {
 	t.Helper()
 	server := httptest.NewServer(f)

@@ -55,8 +55,8 @@ func serve(t *testing.T) service {
 
 const form = "application/x-www-form-urlencoded"
 
-// ask sends a request as it is spelled and gives the answer with its body.
-func (s service) ask(t *testing.T, method, target, contentType, body string) (*http.Response, string) {
+// do sends a request as it is and returns the response with its body.
+func (s service) do(t *testing.T, method, target, contentType, body string) (*http.Response, string) {
 	t.Helper()
 	header := http.Header{}
 	if contentType != "" {
@@ -65,7 +65,7 @@ func (s service) ask(t *testing.T, method, target, contentType, body string) (*h
 	return s.request(t, method, target, body, header)
 }
 
-// request is ask with headers.
+// request is do with headers.
 func (s service) request(t *testing.T, method, target, body string, header http.Header) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, s.url+target, strings.NewReader(body))
@@ -85,9 +85,9 @@ func (s service) request(t *testing.T, method, target, body string, header http.
 	return resp, string(text)
 }
 
-// refused checks for the failure envelope, with one sentence for each of
-// params that begins with its name.
-func refused(t *testing.T, resp *http.Response, body string, status int, params ...string) {
+// wantErrors tests for a failure envelope that has, for each of params, one message
+// that begins with its name.
+func wantErrors(t *testing.T, resp *http.Response, body string, status int, params ...string) {
 	t.Helper()
 	what := resp.Request.Method + " " + resp.Request.URL.RequestURI()
 	if resp.StatusCode != status {
@@ -108,11 +108,11 @@ func refused(t *testing.T, resp *http.Response, body string, status int, params 
 	}
 	for _, p := range params {
 		if !slices.ContainsFunc(envelope.Errors, func(s string) bool { return strings.HasPrefix(s, p+": ") }) {
-			t.Errorf("%s: no sentence names %s: %q", what, p, envelope.Errors)
+			t.Errorf("%s: no message names %s: %q", what, p, envelope.Errors)
 		}
 	}
 	if len(params) > 0 && len(envelope.Errors) != len(params) {
-		t.Errorf("%s: sentences %q, want one for each of %q", what, envelope.Errors, params)
+		t.Errorf("%s: messages %q, want one for each of %q", what, envelope.Errors, params)
 	}
 }
 
@@ -185,7 +185,7 @@ func TestClient(t *testing.T) {
 	}
 }
 
-func TestClientFaults(t *testing.T) {
+func TestClientErrors(t *testing.T) {
 	t.Parallel()
 	s, ctx := serve(t), t.Context()
 	_, get := s.Get(ctx, 5)
@@ -212,30 +212,30 @@ func TestClientFaults(t *testing.T) {
 		}
 		slices.Sort(params)
 		if test.params != nil && !slices.Equal(params, test.params) {
-			t.Errorf("problems %q, want one for each of %q", f.Messages(), test.params)
+			t.Errorf("field errors %q, want one for each of %q", f.Messages(), test.params)
 		}
 	}
 }
 
-// TestAnswers holds the documented answers to every byte.
-func TestAnswers(t *testing.T) {
+// TestResponses tests the documented responses byte for byte.
+func TestResponses(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
-	resp, body := s.ask(t, "GET", "/users/ping", "", "")
+	resp, body := s.do(t, "GET", "/users/ping", "", "")
 	if resp.StatusCode != 200 || body != "pong!" || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain") {
 		t.Errorf("ping: %d %q %q", resp.StatusCode, resp.Header.Get("Content-Type"), body)
 	}
-	answered := func(method, target, contentType, send, want string) {
+	wantBody := func(method, target, contentType, send, want string) {
 		t.Helper()
-		resp, body := s.ask(t, method, target, contentType, send)
+		resp, body := s.do(t, method, target, contentType, send)
 		if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "application/json" || body != want {
 			t.Errorf("%s %s: %d %q\n got %s\nwant %s", method, target, resp.StatusCode, resp.Header.Get("Content-Type"), body, want)
 		}
 	}
-	answered("GET", "/users", "", "", `{"result":true,"users":[]}`)
+	wantBody("GET", "/users", "", "", `{"result":true,"users":[]}`)
 
 	// The escaped ampersand and equals sign are the name's own.
-	resp, body = s.ask(t, "POST", "/users", form, "name=a%26user_id%3D2")
+	resp, body = s.do(t, "POST", "/users", form, "name=a%26user_id%3D2")
 	made, err := s.Get(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
@@ -244,12 +244,12 @@ func TestAnswers(t *testing.T) {
 	if want := `{"result":true,"user":` + one + `}`; resp.StatusCode != 200 || body != want {
 		t.Errorf("create: %d\n got %s\nwant %s", resp.StatusCode, body, want)
 	}
-	answered("GET", "/users/1", "", "", `{"result":true,"user":`+one+`}`)
+	wantBody("GET", "/users/1", "", "", `{"result":true,"user":`+one+`}`)
 	for _, target := range []string{
 		"/users", "/users?page_num=1&page_size=10", "/users?page_size=100",
 		"/users/batch?id=1", "/users/batch?id=5&id=1&id=1&id=9223372036854775807",
 	} {
-		answered("GET", target, "", "", `{"result":true,"users":[`+one+`]}`)
+		wantBody("GET", target, "", "", `{"result":true,"users":[`+one+`]}`)
 	}
 	for _, target := range []string{
 		"/users?page_num=2", "/users/batch?id=2",
@@ -261,19 +261,19 @@ func TestAnswers(t *testing.T) {
 		"/users?page_num=92233720368547760&page_size=100",
 		"/users?page_num=92233720368547759&page_size=100",
 	} {
-		answered("GET", target, "", "", `{"result":true,"users":[]}`)
+		wantBody("GET", target, "", "", `{"result":true,"users":[]}`)
 	}
 
 	for _, target := range []string{"/users", "/users/1", "/users/batch?id=1", "/users/ping"} {
-		get, body := s.ask(t, "GET", target, "", "")
-		head, nothing := s.ask(t, "HEAD", target, "", "")
+		get, body := s.do(t, "GET", target, "", "")
+		head, nothing := s.do(t, "HEAD", target, "", "")
 		if head.StatusCode != 200 || nothing != "" || head.ContentLength != int64(len(body)) ||
 			head.Header.Get("Content-Type") != get.Header.Get("Content-Type") {
 			t.Errorf("HEAD %s: %d, length %d, %q", target, head.StatusCode, head.ContentLength, nothing)
 		}
 	}
 
-	for spelled, name := range map[string]string{
+	for escaped, name := range map[string]string{
 		"50%25+%2B+tax":    "50% + tax",
 		"a%3Db%2526c":      "a=b%26c",
 		"a=b":              "a=b",
@@ -283,16 +283,16 @@ func TestAnswers(t *testing.T) {
 		"x%0D%0A":          "x\r\n",
 		"%22%5C%2F%3Cb%3E": `"\/<b>`,
 	} {
-		resp, body := s.ask(t, "POST", "/users", form+"; charset=UTF-8", "name="+spelled)
-		var answer struct{ User users.User }
-		if err := json.Unmarshal([]byte(body), &answer); err != nil || resp.StatusCode != 200 || answer.User.Name != name {
-			t.Errorf("name=%s: %d %s, want the name %q", spelled, resp.StatusCode, body, name)
+		resp, body := s.do(t, "POST", "/users", form+"; charset=UTF-8", "name="+escaped)
+		var response struct{ User users.User }
+		if err := json.Unmarshal([]byte(body), &response); err != nil || resp.StatusCode != 200 || response.User.Name != name {
+			t.Errorf("name=%s: %d %s, want the name %q", escaped, resp.StatusCode, body, name)
 		}
 	}
 }
 
-// notWhole are spellings, escaped for a query string or a form, that are no
-// whole number of at least 1 in 64 bits.
+// notWhole are texts, escaped for a query string or a form, that are not a whole
+// number from 1 to the largest of 64 bits.
 var notWhole = []string{
 	"", "0", "-0", "-1", "1.5", "1.0", "1e3", "1E3", "%2B5", "+5", "5+", "%205", "5%20", "5%0A", "5%00", "0x10", "1_000", "1,000",
 	"abc", "NaN", "Infinity", "null", "true", "--5", "-", "%D9%A5", "%EF%BC%95", "%FF", "[5]", "'5'", "%225%22",
@@ -305,11 +305,11 @@ func TestRefusedQueries(t *testing.T) {
 	if _, _, err := s.Create(t.Context(), users.Draft{Name: "A"}, ""); err != nil {
 		t.Fatal(err)
 	}
-	type question struct {
+	type request struct {
 		target string
 		params []string
 	}
-	questions := []question{
+	requests := []request{
 		{"/users?page_size=101", []string{"page_size"}},
 		{"/users?page_size=9223372036854775807", []string{"page_size"}},
 		{"/users?page_num=0&page_size=0", []string{"page_num", "page_size"}},
@@ -327,23 +327,23 @@ func TestRefusedQueries(t *testing.T) {
 		{"/users/batch?id=1" + strings.Repeat("&id=1", users.MaxBatch), []string{"id"}},
 	}
 	for _, bad := range notWhole {
-		questions = append(
-			questions,
-			question{"/users?page_num=" + bad, []string{"page_num"}},
-			question{"/users?page_size=" + bad, []string{"page_size"}},
-			question{"/users/batch?id=1&id=" + bad, []string{"id"}},
+		requests = append(
+			requests,
+			request{"/users?page_num=" + bad, []string{"page_num"}},
+			request{"/users?page_size=" + bad, []string{"page_size"}},
+			request{"/users/batch?id=1&id=" + bad, []string{"id"}},
 		)
 		if bad != "" { // without an id it is another route
-			questions = append(questions, question{"/users/" + bad, []string{"id"}})
+			requests = append(requests, request{"/users/" + bad, []string{"id"}})
 		}
 	}
-	for _, q := range questions {
-		resp, body := s.ask(t, "GET", q.target, "", "")
-		refused(t, resp, body, http.StatusBadRequest, q.params...)
+	for _, q := range requests {
+		resp, body := s.do(t, "GET", q.target, "", "")
+		wantErrors(t, resp, body, http.StatusBadRequest, q.params...)
 	}
 	for _, target := range []string{"/users/2", "/users/9223372036854775807"} {
-		resp, body := s.ask(t, "GET", target, "", "")
-		refused(t, resp, body, http.StatusNotFound, "id")
+		resp, body := s.do(t, "GET", target, "", "")
+		wantErrors(t, resp, body, http.StatusNotFound, "id")
 	}
 }
 
@@ -365,7 +365,7 @@ func TestRefusedForms(t *testing.T) {
 		{"name=%E2%80%83+%E2%80%A8%C2%85", []string{"name"}},    // em space, line separator, next line
 		{"name=" + strings.Repeat("a", 201), []string{"name"}},  // characters are counted,
 		{"name=" + strings.Repeat("𠮷", 201), []string{"name"}},  // not bytes
-		{"name=" + strings.Repeat("+", 1000), []string{"name"}}, // long and empty: one sentence
+		{"name=" + strings.Repeat("+", 1000), []string{"name"}}, // long and empty: one message
 		{"name=%00", []string{"name"}},
 		{"name=a%00b", []string{"name"}},
 		{"name=%FF", []string{"name"}},
@@ -381,8 +381,8 @@ func TestRefusedForms(t *testing.T) {
 		{"name=50%", nil},
 		{"name=a;b", nil},
 	} {
-		resp, body := s.ask(t, "POST", "/users", form, q.body)
-		refused(t, resp, body, http.StatusBadRequest, q.params...)
+		resp, body := s.do(t, "POST", "/users", form, q.body)
+		wantErrors(t, resp, body, http.StatusBadRequest, q.params...)
 		if t.Failed() {
 			t.Fatalf("the form was %q", q.body)
 		}
@@ -393,14 +393,14 @@ func TestRefusedForms(t *testing.T) {
 		"application/x-www-form-urlencoded-not", "x", ";", form + ", text/plain",
 	} {
 		for _, send := range []string{"name=A", `{"name":"A"}`} {
-			resp, body := s.ask(t, "POST", "/users", contentType, send)
-			refused(t, resp, body, http.StatusUnsupportedMediaType, "content type")
+			resp, body := s.do(t, "POST", "/users", contentType, send)
+			wantErrors(t, resp, body, http.StatusUnsupportedMediaType, "content type")
 		}
 	}
 
 	// Parameters in the query string are no form.
-	resp, body := s.ask(t, "POST", "/users?name=A", form, "")
-	refused(t, resp, body, http.StatusBadRequest, "name")
+	resp, body := s.do(t, "POST", "/users?name=A", form, "")
+	wantErrors(t, resp, body, http.StatusBadRequest, "name")
 
 	if rows, err := s.store.List(t.Context(), users.Query{Limit: 10}); err != nil || len(rows) != 0 {
 		t.Errorf("refused forms have left %+v, %v", rows, err)
@@ -413,11 +413,11 @@ func TestBodySize(t *testing.T) {
 	const limit = 64 << 10
 	const start = "name=A&more="
 	fit := start + strings.Repeat("x", limit-len(start))
-	if resp, body := s.ask(t, "POST", "/users", form, fit); resp.StatusCode != 200 {
+	if resp, body := s.do(t, "POST", "/users", form, fit); resp.StatusCode != 200 {
 		t.Errorf("%d bytes: %d %s", len(fit), resp.StatusCode, body)
 	}
-	resp, body := s.ask(t, "POST", "/users", form, fit+"x")
-	refused(t, resp, body, http.StatusRequestEntityTooLarge, "body")
+	resp, body := s.do(t, "POST", "/users", form, fit+"x")
+	wantErrors(t, resp, body, http.StatusRequestEntityTooLarge, "body")
 
 	// Of a body without an announced length too.
 	req, err := http.NewRequestWithContext(t.Context(), "POST", s.url+"/users", io.MultiReader(strings.NewReader(fit), strings.NewReader("x")))
@@ -431,7 +431,7 @@ func TestBodySize(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(resp.Body)
-	refused(t, resp, string(text), http.StatusRequestEntityTooLarge, "body")
+	wantErrors(t, resp, string(text), http.StatusRequestEntityTooLarge, "body")
 }
 
 func TestRoutes(t *testing.T) {
@@ -457,14 +457,14 @@ func TestRoutes(t *testing.T) {
 		{"POST", "/users/ping", 405, "GET, HEAD"},
 		{"POST", "/users/batch?id=1", 405, "GET, HEAD"},
 	} {
-		resp, body := s.ask(t, test.method, test.target, "", "")
+		resp, body := s.do(t, test.method, test.target, "", "")
 		if test.method == "HEAD" {
 			if resp.StatusCode != test.status || body != "" {
 				t.Errorf("HEAD %s: %d %q, want %d", test.target, resp.StatusCode, body, test.status)
 			}
 			continue
 		}
-		refused(t, resp, body, test.status)
+		wantErrors(t, resp, body, test.status)
 		if got := strings.Join(resp.Header.Values("Allow"), ", "); got != test.allow {
 			t.Errorf("%s %s: Allow %q, want %q", test.method, test.target, got, test.allow)
 		}
@@ -485,8 +485,8 @@ func TestDatabaseGone(t *testing.T) {
 		{"GET", "/users/batch?id=1", ""},
 		{"POST", "/users", "name=A"},
 	} {
-		resp, body := s.ask(t, q[0], q[1], form, q[2])
-		refused(t, resp, body, http.StatusServiceUnavailable)
+		resp, body := s.do(t, q[0], q[1], form, q[2])
+		wantErrors(t, resp, body, http.StatusServiceUnavailable)
 		if resp.Header.Get("Retry-After") == "" {
 			t.Errorf("%s %s: no Retry-After", q[0], q[1])
 		}

@@ -1,4 +1,4 @@
-// Package apierror has the one error type that every layer returns.
+// Package apierror has the error type of every layer.
 //
 // An [Error] has a public half and a private half: its messages may be shown
 // to any client, its wrapped cause goes to the log alone. Stores and backend
@@ -21,7 +21,7 @@ type Kind uint8
 
 // The kinds. An error that is not an [Error] counts as Internal.
 const (
-	// Internal is a bug or a failure of ours; its cause is never shown.
+	// Internal is a bug or a failure of the service; its cause is never shown.
 	Internal Kind = iota
 	// Invalid is input that breaks a rule; the error names the fields.
 	Invalid
@@ -31,20 +31,19 @@ const (
 	TooLarge
 	// MediaType is a request body of a type that the route does not accept.
 	MediaType
-	// Unavailable is a service or a database that does not respond now.
+	// Unavailable is a service or a database that does not respond.
 	Unavailable
 	// Timeout is a deadline that passed.
 	Timeout
 	// Unsupported is a request that the backend in use has no route for.
 	Unsupported
-	// Conflict is a request that another one in progress stands against.
+	// Conflict is a request that another one in progress excludes.
 	Conflict
 	// KeyMismatch is an idempotency key that was used with other parameters.
 	KeyMismatch
 )
 
-// statuses is the one table between kinds and HTTP status codes, for both
-// directions.
+// statuses is the table between kinds and HTTP status codes, in both directions.
 var statuses = [...]int{
 	Internal:    http.StatusInternalServerError,
 	Invalid:     http.StatusBadRequest,
@@ -106,10 +105,10 @@ func (f FieldError) Spell(spell func(string) string) FieldError {
 // Error is an error with a public half and a private half.
 type Error struct {
 	Kind Kind
-	// Fields are the public half; never empty.
+	// Fields are the public half. They are never empty.
 	Fields []FieldError
-	// RetryAfter is when to try again, for Unavailable and Conflict; zero means
-	// one second.
+	// RetryAfter is how long to wait before another attempt, for Unavailable and
+	// Conflict. Zero means one second.
 	RetryAfter time.Duration
 
 	cause error

@@ -14,17 +14,17 @@ func TestFrom(t *testing.T) {
 	secret := errors.New("password hunter2 refused by 10.0.0.1")
 	own := Wrap(NotFound, "no such thing", secret)
 	for _, test := range []struct {
-		err      error
-		kind     Kind
-		sentence string
+		err     error
+		kind    Kind
+		message string
 	}{
 		{own, NotFound, "no such thing"},
-		{fmt.Errorf("while asking: %w", own), NotFound, "no such thing"},
+		{fmt.Errorf("calling: %w", own), NotFound, "no such thing"},
 		{errors.Join(secret, own), NotFound, "no such thing"},
 		{secret, Internal, "internal error"},
 		{fmt.Errorf("%w: %w", context.DeadlineExceeded, secret), Timeout, "deadline passed"},
 		{fmt.Errorf("%w: %w", context.Canceled, secret), Unavailable, "request cancelled"},
-		// Who made a fault of a deadline knew better what it means.
+		// An Error whose cause is a deadline keeps its kind.
 		{Wrap(Unavailable, "database unavailable", context.DeadlineExceeded), Unavailable, "database unavailable"},
 		{Invalidf("price", "must be at least %d", 1), Invalid, "price: must be at least 1"},
 	} {
@@ -32,8 +32,8 @@ func TestFrom(t *testing.T) {
 		if f.Kind != test.kind || KindOf(test.err) != test.kind {
 			t.Errorf("%v: kind %d, want %d", test.err, f.Kind, test.kind)
 		}
-		if got := f.Messages(); !slices.Equal(got, []string{test.sentence}) {
-			t.Errorf("%v: sentences %q, want %q", test.err, got, test.sentence)
+		if got := f.Messages(); !slices.Equal(got, []string{test.message}) {
+			t.Errorf("%v: sentences %q, want %q", test.err, got, test.message)
 		}
 		// The log gets the cause, and the chain is whole.
 		if errors.Is(test.err, secret) && (!errors.Is(f, secret) || !strings.Contains(f.Error(), secret.Error())) {
@@ -42,11 +42,11 @@ func TestFrom(t *testing.T) {
 	}
 }
 
-func TestCheck(t *testing.T) {
+func TestFromFields(t *testing.T) {
 	t.Parallel()
 	// A nil *Error in an error would not be nil.
 	if err := FromFields(nil); err != nil {
-		t.Errorf("no problems: %v, want nil", err)
+		t.Errorf("no fields: %v, want nil", err)
 	}
 	err := FromFields([]FieldError{{Field: "page_num", Message: "must be at least 1"}, {Message: "body: malformed JSON"}})
 	f := From(err)
@@ -58,7 +58,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestSpell tests that a message holds no name that Spell leaves as it is.
+// TestSpell tests that Spell changes each name in the text.
 func TestSpell(t *testing.T) {
 	t.Parallel()
 	f := FieldError{Field: "min_price", Message: "must not be above", Other: "max_price"}

@@ -41,8 +41,8 @@ func clientOf(t *testing.T, base string, timeout time.Duration) *Client {
 	return c
 }
 
-// answering is a handler that always says the same.
-func answering(status int, body string, header ...string) http.HandlerFunc {
+// respond returns a handler with a fixed response.
+func respond(status int, body string, header ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		for i := 0; i < len(header); i += 2 {
 			w.Header().Set(header[i], header[i+1])
@@ -65,7 +65,7 @@ func TestNewClient(t *testing.T) {
 	for _, path := range []string{"", "/", "/behind/a/proxy", "/behind/a/proxy/"} {
 		server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			if want := strings.TrimSuffix(path, "/") + "/listings"; r.URL.Path != want || r.URL.RawQuery != "page_num=1" {
-				t.Errorf("asked for %s?%s, want %s", r.URL.Path, r.URL.RawQuery, want)
+				t.Errorf("called %s?%s, want %s", r.URL.Path, r.URL.RawQuery, want)
 			}
 		}))
 		if err := clientOf(t, server.URL+path, patience).Get(t.Context(), "/listings", "page_num=1", nil); err != nil {
@@ -86,12 +86,12 @@ func TestRequest(t *testing.T) {
 			r.Header.Get("Content-Type"), r.Header.Get("Accept"), r.Header.Get(requestid.Header), string(body)
 		_, _ = io.WriteString(w, `{"n":7,"other":{"n":1}}`)
 	})
-	var answer struct {
+	var response struct {
 		N int `json:"n"`
 	}
 	ctx, meter := WithMeter(requestid.With(t.Context(), "id-1"))
-	if err := c.Get(ctx, "/listings", "user_id=5", &answer); err != nil || answer.N != 7 {
-		t.Errorf("get: %d, %v, want 7", answer.N, err)
+	if err := c.Get(ctx, "/listings", "user_id=5", &response); err != nil || response.N != 7 {
+		t.Errorf("get: %d, %v, want 7", response.N, err)
 	}
 	want := got
 	want.method, want.target, want.contentType, want.accept, want.requestID, want.body = "GET", "/listings?user_id=5", "", "application/json", "id-1", ""
@@ -99,7 +99,7 @@ func TestRequest(t *testing.T) {
 		t.Errorf("get sent %+v, want %+v", got, want)
 	}
 	form := url.Values{"name": {"a&user_id=2 50% + 名"}}
-	if _, err := c.PostForm(ctx, "/users", form, "", &answer); err != nil {
+	if _, err := c.PostForm(ctx, "/users", form, "", &response); err != nil {
 		t.Errorf("post: %v", err)
 	}
 	want.method, want.target, want.contentType, want.body = "POST", "/users", "application/x-www-form-urlencoded", "name=a%26user_id%3D2+50%25+%2B+%E5%90%8D"
@@ -113,21 +113,21 @@ func TestRequest(t *testing.T) {
 		t.Errorf("counted %d calls, want the 2 that were made under the meter", meter.Calls())
 	}
 	if got := string(AppendIDs([]byte("?"), "id", []int64{1, -2, 3})); got != "?id=1&id=-2&id=3" {
-		t.Errorf("ids are spelled %s", got)
+		t.Errorf("ids are %s", got)
 	}
 }
 
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	const unavailable, notThere, late, refusal = "listing service unavailable", "no such thing at the listing service", "listing service did not answer in time", "refused by the listing service"
-	long := "a" + strings.Repeat("名", 500) // a cut at 300 bytes is amid a letter
+	long := "a" + strings.Repeat("名", 500) // byte 300 is inside a character
 	many := `"x: y"` + strings.Repeat(`,"x: y"`, 99)
 	tenTimes := strings.Split(strings.Repeat("x: y\n", 9)+"x: y", "\n")
 	for _, test := range []struct {
-		status    int
-		body      string
-		kind      apierror.Kind
-		sentences []string
+		status   int
+		body     string
+		kind     apierror.Kind
+		messages []string
 	}{
 		{400, `{"result":false,"errors":["price: must be at least 1","user_id: required"]}`, apierror.Invalid, []string{"price: must be at least 1", "user_id: required"}},
 		{400, `{"result":false,"errors":["no parameter here: truly"]}`, apierror.Invalid, []string{"no parameter here: truly"}},
@@ -142,7 +142,7 @@ func TestRefusals(t *testing.T) {
 		{405, ``, apierror.NotFound, []string{notThere}},
 		{501, ``, apierror.NotFound, []string{notThere}},
 		{504, ``, apierror.Timeout, []string{late}},
-		// What follows is the backend's own trouble: its text stays here.
+		// Failures of the backend, whose text is not passed on.
 		{500, `{"result":false,"errors":["table listings is missing"]}`, apierror.Unavailable, []string{unavailable}},
 		{502, ``, apierror.Unavailable, []string{unavailable}},
 		{503, ``, apierror.Unavailable, []string{unavailable}},
@@ -150,7 +150,7 @@ func TestRefusals(t *testing.T) {
 		{413, ``, apierror.Unavailable, []string{unavailable}},
 		{429, ``, apierror.Unavailable, []string{unavailable}},
 		{204, ``, apierror.Unavailable, []string{unavailable}},
-		// Answers that are no JSON, or not whole.
+		// Bodies that are not JSON, not whole, or of another shape.
 		{200, ``, apierror.Unavailable, []string{unavailable}},
 		{200, `pong!`, apierror.Unavailable, []string{unavailable}},
 		{200, `{"n":1`, apierror.Unavailable, []string{unavailable}},
@@ -161,27 +161,27 @@ func TestRefusals(t *testing.T) {
 		{200, `[1]`, apierror.Unavailable, []string{unavailable}},
 		{201, `pong!`, apierror.Unavailable, []string{unavailable}},
 	} {
-		c := backend(t, patience, answering(test.status, test.body))
-		var answer struct {
+		c := backend(t, patience, respond(test.status, test.body))
+		var response struct {
 			N int64 `json:"n"`
 		}
-		err := c.Get(t.Context(), "/x", "", &answer)
-		wantError(t, fmt.Sprint(test.status, " ", test.body), err, test.kind, test.sentences...)
+		err := c.Get(t.Context(), "/x", "", &response)
+		wantError(t, fmt.Sprint(test.status, " ", test.body), err, test.kind, test.messages...)
 		if err != nil && !strings.Contains(err.Error(), "/x") {
-			t.Errorf("%d %s: the log would not know where: %v", test.status, test.body, err)
+			t.Errorf("%d %s: the error does not name the path: %v", test.status, test.body, err)
 		}
 	}
 
 	var created struct {
 		N int64 `json:"n"`
 	}
-	if err := backend(t, patience, answering(201, `{"n":7}`)).Get(t.Context(), "/x", "", &created); err != nil || created.N != 7 {
+	if err := backend(t, patience, respond(201, `{"n":7}`)).Get(t.Context(), "/x", "", &created); err != nil || created.N != 7 {
 		t.Errorf("status 201: %d, %v, want a success", created.N, err)
 	}
 
-	f := apierror.From(backend(t, patience, answering(400, `{"errors":["price: must be at least 1"]}`)).Get(t.Context(), "/x", "", nil))
+	f := apierror.From(backend(t, patience, respond(400, `{"errors":["price: must be at least 1"]}`)).Get(t.Context(), "/x", "", nil))
 	if want := (apierror.FieldError{Field: "price", Message: "must be at least 1"}); f.Fields[0] != want {
-		t.Errorf("problem %+v, want %+v", f.Fields[0], want)
+		t.Errorf("field error %+v, want %+v", f.Fields[0], want)
 	}
 }
 
@@ -192,7 +192,7 @@ func TestRetryAfterIsPassedOn(t *testing.T) {
 		"": 0, "0": 0, "-1": 0, "3601": 0, "soon": 0, "Wed, 21 Oct 2065 07:28:00 GMT": 0, "99999999999999999999": 0,
 	} {
 		for _, status := range []int{429, 503} {
-			err := backend(t, patience, answering(status, "", "Retry-After", header)).Ping(t.Context(), "/", "")
+			err := backend(t, patience, respond(status, "", "Retry-After", header)).Ping(t.Context(), "/", "")
 			if f := apierror.From(err); f.Kind != apierror.Unavailable || f.RetryAfter != want {
 				t.Errorf("%d with Retry-After %q: kind %d, %v, want unavailable, %v", status, header, f.Kind, f.RetryAfter, want)
 			}
@@ -205,14 +205,14 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the redirect was followed") }))
 	t.Cleanup(other.Close)
 	for _, status := range []int{301, 302, 303, 307, 308} {
-		c := backend(t, patience, answering(status, "{}", "Location", other.URL))
+		c := backend(t, patience, respond(status, "{}", "Location", other.URL))
 		wantError(t, "get", c.Get(t.Context(), "/", "", nil), apierror.Unavailable, "listing service unavailable")
 		_, err := c.PostForm(t.Context(), "/", url.Values{"a": {"b"}}, "", nil)
 		wantError(t, "post", err, apierror.Unavailable, "listing service unavailable")
 	}
 }
 
-// TestSlowBackend has backends that stop at each stage of an answer.
+// TestSlowBackend calls backends that stop at each stage of a response.
 func TestSlowBackend(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(http.ResponseWriter){
@@ -228,7 +228,7 @@ func TestSlowBackend(t *testing.T) {
 		wantError(t, name, backend(t, 30*time.Millisecond, slow).Get(t.Context(), "/", "", new(any)),
 			apierror.Timeout, "listing service did not answer in time")
 
-		// The caller's deadline counts as well, and one who left is not told of any.
+		// The deadline of the caller counts too; a canceled call is not a timeout.
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 		wantError(t, name+", caller's deadline", backend(t, patience, slow).Get(ctx, "/", "", new(any)),
 			apierror.Timeout, "listing service did not answer in time")
@@ -240,7 +240,7 @@ func TestSlowBackend(t *testing.T) {
 			<-r.Context().Done()
 		})
 		if err := left.Get(ctx, "/", "", new(any)); !errors.Is(err, context.Canceled) || apierror.KindOf(err) == apierror.Timeout {
-			t.Errorf("%s, caller left: %v, want %v", name, err, context.Canceled)
+			t.Errorf("%s, canceled: %v, want %v", name, err, context.Canceled)
 		}
 	}
 }
@@ -275,8 +275,8 @@ func TestBackendGone(t *testing.T) {
 	wantError(t, "dial too slow", c.Ping(t.Context(), "/", ""), apierror.Unavailable, "listing service unavailable")
 }
 
-// TestLargeAnswer has one that says its length and one that does not.
-func TestLargeAnswer(t *testing.T) {
+// TestLargeResponse has responses with and without a Content-Length.
+func TestLargeResponse(t *testing.T) {
 	t.Parallel()
 	block := []byte(strings.Repeat(" ", 1<<20))
 	for _, test := range []struct {

@@ -32,7 +32,7 @@ func scanLikeJSON(t *testing.T, text string) (scanned bool) {
 	}
 	var want []row
 	if err := json.Unmarshal([]byte(text), &want); err != nil {
-		t.Fatalf("scanned what is not JSON: %q: %v", text, err)
+		t.Fatalf("scanned text that is not JSON: %q: %v", text, err)
 	}
 	if len(got) != len(want) {
 		t.Fatalf("%q: %v, want %v", text, got, want)

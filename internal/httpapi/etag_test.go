@@ -38,7 +38,7 @@ func TestNoneMatch(t *testing.T) {
 
 func TestWriteTagged(t *testing.T) {
 	body, media := `{"n":1}`, "application/json"
-	ask := func(method, noneMatch string) *httptest.ResponseRecorder {
+	do := func(method, noneMatch string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(method, "/", nil)
 		if noneMatch != "" {
@@ -47,28 +47,28 @@ func TestWriteTagged(t *testing.T) {
 		WriteTagged(w, r, media, func(b []byte) []byte { return append(b, body...) })
 		return w
 	}
-	first := ask("GET", "")
+	first := do("GET", "")
 	tag := first.Header().Get("ETag")
 	if first.Code != 200 || first.Body.String() != body || len(tag) < 10 || tag[0] != '"' ||
 		first.Header().Get("Cache-Control") != "no-cache" || first.Header().Get("Content-Type") != media {
 		t.Errorf("%d %s %v", first.Code, first.Body, first.Header())
 	}
-	if again := ask("GET", ""); again.Header().Get("ETag") != tag {
+	if again := do("GET", ""); again.Header().Get("ETag") != tag {
 		t.Error("another tag for the same body")
 	}
 	for _, method := range []string{"GET", "HEAD"} {
-		same := ask(method, tag)
+		same := do(method, tag)
 		if same.Code != http.StatusNotModified || same.Body.Len() > 0 || same.Header().Get("ETag") != tag ||
 			same.Header().Get("Content-Type") != "" || same.Header().Get("Content-Length") != "" {
 			t.Errorf("%s with the tag: %d %s %v", method, same.Code, same.Body, same.Header())
 		}
 	}
 	media = "application/graphql-response+json"
-	if other := ask("GET", tag); other.Code != 200 || other.Header().Get("ETag") == tag {
+	if other := do("GET", tag); other.Code != 200 || other.Header().Get("ETag") == tag {
 		t.Error("one tag for two media types")
 	}
 	media, body = "application/json", `{"n":2}`
-	if changed := ask("GET", tag); changed.Code != 200 || changed.Body.String() != body {
+	if changed := do("GET", tag); changed.Code != 200 || changed.Body.String() != body {
 		t.Errorf("after a change: %d %s", changed.Code, changed.Body)
 	}
 }

@@ -88,7 +88,7 @@ func TestQuery(t *testing.T) {
 
 	for _, query := range []string{"a=%zz", "a=%", "a=1;b=2", "%f=1", "a=%2"} {
 		p := read(query)
-		p.RequiredInt("price") // adds nothing to what is wrong with the whole
+		p.RequiredInt("price") // adds no field error
 		wantError(t, query, p.Err(), apierror.Invalid, "query string: malformed")
 	}
 }

@@ -42,8 +42,8 @@ func running(t *testing.T, log *slog.Logger, ready func(context.Context) error, 
 
 func ready(context.Context) error { return nil }
 
-// ask gives the status and the body of an answer.
-func ask(t *testing.T, url string) (*http.Response, string) {
+// do returns the response to a GET and its body.
+func do(t *testing.T, url string) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
 	if err != nil {
@@ -61,9 +61,9 @@ func ask(t *testing.T, url string) (*http.Response, string) {
 	return resp, string(body)
 }
 
-func wantAnswer(t *testing.T, url string, status int, body string) {
+func wantResponse(t *testing.T, url string, status int, body string) {
 	t.Helper()
-	if resp, got := ask(t, url); resp.StatusCode != status || got != body {
+	if resp, got := do(t, url); resp.StatusCode != status || got != body {
 		t.Errorf("%s: %d %s, want %d %s", url, resp.StatusCode, got, status, body)
 	}
 }
@@ -78,12 +78,12 @@ func TestHealth(t *testing.T) {
 	var database error
 	s := running(t, slog.New(slog.DiscardHandler), func(ctx context.Context) error {
 		if _, limited := ctx.Deadline(); !limited {
-			t.Error("readiness is asked without a limit")
+			t.Error("readiness has no deadline")
 		}
 		return database
 	}, func(chi.Router) {})
-	wantAnswer(t, s.URL()+"/livez", 200, ok)
-	wantAnswer(t, s.URL()+"/readyz", 200, ok)
+	wantResponse(t, s.URL()+"/livez", 200, ok)
+	wantResponse(t, s.URL()+"/readyz", 200, ok)
 	for _, test := range []struct {
 		err  error
 		body string
@@ -93,16 +93,16 @@ func TestHealth(t *testing.T) {
 		{context.DeadlineExceeded, `{"result":false,"errors":["deadline passed"]}`},
 	} {
 		database = test.err
-		wantAnswer(t, s.URL()+"/readyz", 503, test.body)
-		if resp, _ := ask(t, s.URL()+"/readyz"); resp.Header.Get("Retry-After") == "" {
+		wantResponse(t, s.URL()+"/readyz", 503, test.body)
+		if resp, _ := do(t, s.URL()+"/readyz"); resp.Header.Get("Retry-After") == "" {
 			t.Errorf("%v: no Retry-After", test.err)
 		}
-		wantAnswer(t, s.URL()+"/livez", 200, ok) // or the service would be restarted for its database's trouble
+		wantResponse(t, s.URL()+"/livez", 200, ok) // else an orchestrator restarts the service for a failure of its database
 	}
 }
 
-// TestDrain follows a service to its end: /readyz fails while everything else
-// is answered, then the listener closes, and a request under way is answered.
+// TestDrain tests that /readyz fails while other requests are served, and that then
+// the listener closes while a request in progress is served.
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	begun, leave := make(chan struct{}), make(chan struct{})
@@ -115,26 +115,26 @@ func TestDrain(t *testing.T) {
 		})
 	})
 	s.Drain()
-	wantAnswer(t, s.URL()+"/readyz", 503, `{"result":false,"errors":["draining"]}`)
-	wantAnswer(t, s.URL()+"/livez", 200, ok)
-	wantAnswer(t, s.URL()+"/fast", 200, ok)
+	wantResponse(t, s.URL()+"/readyz", 503, `{"result":false,"errors":["draining"]}`)
+	wantResponse(t, s.URL()+"/livez", 200, ok)
+	wantResponse(t, s.URL()+"/fast", 200, ok)
 
 	var slow sync.WaitGroup
 	slow.Go(func() {
 		resp, err := http.Get(s.URL() + "/slow")
 		if err != nil {
-			t.Errorf("the request under way was cut off: %v", err)
+			t.Errorf("the request in progress failed: %v", err)
 			return
 		}
 		defer resp.Body.Close()
 		if body, err := io.ReadAll(resp.Body); err != nil || string(body) != ok {
-			t.Errorf("the request under way: %s, %v", body, err)
+			t.Errorf("the request in progress: %s, %v", body, err)
 		}
 	})
 	<-begun
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.Stop() }()
-	for { // until nobody new is let in
+	for { // until the listener is closed
 		conn, err := net.Dial("tcp", s.listener.Addr().String())
 		if err != nil {
 			break
@@ -143,7 +143,7 @@ func TestDrain(t *testing.T) {
 	}
 	select {
 	case err := <-stopped:
-		t.Errorf("Stop did not wait for the request under way: %v", err)
+		t.Errorf("Stop did not wait for the request in progress: %v", err)
 	default:
 	}
 	close(leave)
@@ -153,7 +153,7 @@ func TestDrain(t *testing.T) {
 	}
 	select {
 	case err := <-s.Failed():
-		t.Errorf("a stop is no failure: %v", err)
+		t.Errorf("Stop is a failure: %v", err)
 	default:
 	}
 }
@@ -176,11 +176,11 @@ func TestPanic(t *testing.T) {
 		})
 		r.Get("/abort", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	})
-	resp, body := ask(t, s.URL()+"/before")
+	resp, body := do(t, s.URL()+"/before")
 	if resp.StatusCode != 500 || body != internal || resp.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("panic: %d %q %s", resp.StatusCode, resp.Header.Get("Content-Type"), body)
 	}
-	// On a connection that was used before, a client may ask a second time.
+	// On a reused connection a client may retry.
 	once := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for _, route := range []string{"/amid", "/flushed", "/abort"} {
 		resp, err := once.Get(s.URL() + route)
@@ -190,15 +190,15 @@ func TestPanic(t *testing.T) {
 		body, err := io.ReadAll(resp.Body)
 		resp.Body.Close()
 		if err == nil {
-			t.Errorf("%s: %d %s looks like a whole answer", route, resp.StatusCode, body)
+			t.Errorf("%s: %d %s looks like a whole response", route, resp.StatusCode, body)
 		}
 	}
-	wantAnswer(t, s.URL()+"/livez", 200, ok) // the service goes on
+	wantResponse(t, s.URL()+"/livez", 200, ok) // the service still runs
 	if got := strings.Count(log.String(), "panic: secret"); got != 3 {
 		t.Errorf("%d panics are logged, want 3:\n%s", got, log.String())
 	}
 	if !strings.Contains(log.String(), "server_test.go") {
-		t.Error("the log does not say where")
+		t.Error("the log has no stack")
 	}
 }
 
@@ -236,22 +236,21 @@ func TestRequestDeadline(t *testing.T) {
 		if want := `{"result":false,"errors":["deadline passed"]}`; rec.Code != 504 || rec.Body.String() != want {
 			t.Errorf("%d %s, want 504 %s", rec.Code, rec.Body, want)
 		}
-		// The server cuts the connection at writeTimeout: the answer must be out by then.
+		// The server closes the connection at writeTimeout: the response must be sent by then.
 		if took := time.Since(start); took != httpapi.RequestTimeout || took >= writeTimeout {
-			t.Errorf("answered after %v, want %v, before %v", took, httpapi.RequestTimeout, writeTimeout)
+			t.Errorf("responded after %v, want %v, before %v", took, httpapi.RequestTimeout, writeTimeout)
 		}
 	})
 }
 
-// TestHeaderSize sends the longest request line that a client of ours makes,
-// and one far beyond.
+// TestHeaderSize sends the longest request line of a batch, and a longer one.
 func TestHeaderSize(t *testing.T) {
 	t.Parallel()
 	s := running(t, slog.New(slog.DiscardHandler), ready, func(r chi.Router) {
 		r.Get("/batch", func(w http.ResponseWriter, _ *http.Request) { writeOK(w) })
 	})
-	wantAnswer(t, s.URL()+"/batch?"+strings.Repeat("user_id=9223372036854775807&", 1000), 200, ok)
-	if resp, _ := ask(t, s.URL()+"/batch?"+strings.Repeat("x", 100<<10)); resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+	wantResponse(t, s.URL()+"/batch?"+strings.Repeat("user_id=9223372036854775807&", 1000), 200, ok)
+	if resp, _ := do(t, s.URL()+"/batch?"+strings.Repeat("x", 100<<10)); resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("100 KB of header: %d, want 431", resp.StatusCode)
 	}
 }
@@ -265,7 +264,7 @@ func TestListen(t *testing.T) {
 	}
 	addr := strings.TrimPrefix(first.URL(), "http://")
 	if strings.HasSuffix(addr, ":0") {
-		t.Errorf("URL %s does not say which port was picked", first.URL())
+		t.Errorf("URL %s has no port", first.URL())
 	}
 	if _, err := New("user-service", addr, log); err == nil || !strings.Contains(err.Error(), "user-service") || !strings.Contains(err.Error(), addr+" is in use") {
 		t.Errorf("a second listener: %v, want an error that names the service and the address", err)

@@ -20,7 +20,7 @@ import (
 
 const writeLimit = time.Second
 
-// impatient is a server whose limits are short enough for a test.
+// impatient returns a server whose limits are short enough for a test.
 func impatient(t *testing.T, routes func(chi.Router)) *Server {
 	t.Helper()
 	s, err := New("listing-service", "127.0.0.1:0", slog.New(slog.DiscardHandler))
@@ -44,7 +44,7 @@ func impatient(t *testing.T, routes func(chi.Router)) *Server {
 	return s
 }
 
-// TestSlowClients are cut off, whatever it is that they are slow at.
+// TestSlowClients tests that a client that is slow at any step is disconnected.
 func TestSlowClients(t *testing.T) {
 	t.Parallel()
 	large := []byte(strings.Repeat("x", 32<<20)) // more than the sockets between hold
@@ -62,18 +62,18 @@ func TestSlowClients(t *testing.T) {
 	})
 	const post = "POST /read HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 	for _, test := range []struct {
-		name, begin, drop string // what is sent at once, and then again and again
-		answer            string // how the answer begins
+		name, begin, drop string // what is sent at once, and then repeatedly
+		response          string // how the response begins
 		read              bool
 	}{
-		{"says nothing", "", "", "", true},
+		{"sends nothing", "", "", "", true},
 		{"endless request line", "GET /", "x", "", true},
 		{"endless header", post + "X: ", "x", "", true},
 		{"drips its body", post + "Content-Length: 60000\r\n\r\n", "x", "HTTP/1.1 400", true},
 		{"drips chunks", post + "Transfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", "HTTP/1.1 400", true},
 		{"sends no body", post + "Content-Length: 60000\r\n\r\n", "", "HTTP/1.1 400", true},
 		{"does not read", "GET /large HTTP/1.1\r\nHost: x\r\n\r\n", "", "HTTP/1.1 200", false},
-		{"stays after an answer", "GET /none HTTP/1.1\r\nHost: x\r\n\r\n", "", "HTTP/1.1 404", true},
+		{"stays after a response", "GET /none HTTP/1.1\r\nHost: x\r\n\r\n", "", "HTTP/1.1 404", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -101,21 +101,21 @@ func TestSlowClients(t *testing.T) {
 				}
 			}()
 			conn.SetReadDeadline(time.Now().Add(20 * time.Second))
-			answer, err := io.ReadAll(conn)
+			response, err := io.ReadAll(conn)
 			if e, ok := err.(net.Error); ok && e.Timeout() {
-				t.Errorf("not cut off within 20 s; so far %.40q", answer)
+				t.Errorf("not disconnected within 20 s; so far %.40q", response)
 			}
-			if !strings.HasPrefix(string(answer), test.answer) && err == nil { // a reset may overtake the answer
-				t.Errorf("%.60q, want %q", answer, test.answer)
+			if !strings.HasPrefix(string(response), test.response) && err == nil { // a reset may overtake the response
+				t.Errorf("%.60q, want %q", response, test.response)
 			}
-			if len(answer) >= len(large) {
-				t.Error("all of a large answer was kept for a client that did not read it")
+			if len(response) >= len(large) {
+				t.Error("all of a large response was buffered for a client that did not read it")
 			}
 		})
 	}
 }
 
-// TestStreamsOutliveLimits sends events for longer than any limit of requests,
+// TestStreamsOutliveLimits sends events for longer than any limit of a request,
 // until the server stops.
 func TestStreamsOutliveLimits(t *testing.T) {
 	t.Parallel()
@@ -135,7 +135,7 @@ func TestStreamsOutliveLimits(t *testing.T) {
 			for i := range count {
 				time.Sleep(50 * time.Millisecond)
 				if !e.Send("n", fmt.Sprint(i), func(b []byte) []byte { return append(b, "{}"...) }) {
-					t.Errorf("cut off at event %d", i)
+					t.Errorf("closed at event %d", i)
 					return
 				}
 			}
@@ -167,7 +167,7 @@ func TestStreamsOutliveLimits(t *testing.T) {
 	}
 }
 
-// TestStreamWithoutServer is how a handler's own test sees it.
+// TestStreamWithoutServer tests a stream outside of a server.
 func TestStreamWithoutServer(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())

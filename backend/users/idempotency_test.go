@@ -34,7 +34,7 @@ func TestIdempotencyKey(t *testing.T) {
 	if resp.StatusCode != 200 || resp.Header.Get("Idempotency-Replayed") != "" {
 		t.Fatalf("first: %d %v %s", resp.StatusCode, resp.Header, body)
 	}
-	// Spelled and sent otherwise, it is the same creation.
+	// In another order and escaped differently, it is the same creation.
 	for _, form := range []string{suresh, "name=%53uresh%20S."} {
 		again, bodyAgain := s.post(t, form, "a")
 		if again.StatusCode != 200 || again.Header.Get("Idempotency-Replayed") != "true" || bodyAgain != body {
@@ -53,13 +53,13 @@ func TestIdempotencyKey(t *testing.T) {
 		t.Errorf("another name: %d %s", resp.StatusCode, body)
 	}
 	resp, body = s.post(t, "name=", "a")
-	refused(t, resp, body, http.StatusBadRequest, "name")
+	wantErrors(t, resp, body, http.StatusBadRequest, "name")
 
 	for _, keys := range [][]string{
 		{""}, {" "}, {"a b"}, {"a\tb"}, {"ключ"}, {"\x80"}, {"\"a b\""}, {strings.Repeat("k", 256)}, {"a", "a"}, {"a", "b"},
 	} {
 		resp, body := s.post(t, suresh, keys...)
-		refused(t, resp, body, http.StatusBadRequest, "Idempotency-Key")
+		wantErrors(t, resp, body, http.StatusBadRequest, "Idempotency-Key")
 	}
 	rows, err := s.store.List(t.Context(), users.Query{Limit: 100})
 	if err != nil || len(rows) != 6 {
@@ -67,7 +67,7 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 }
 
-// slowStore begins a creation and ends it when it is told to.
+// slowStore ends each creation on a signal.
 type slowStore struct {
 	users.Store
 	begun, end chan struct{}
@@ -89,10 +89,10 @@ func TestIdempotencyKeyInProgress(t *testing.T) {
 	defer server.Close()
 	s.url = server.URL
 
-	answers := make(chan string)
+	responses := make(chan string)
 	send := func(keys ...string) {
 		resp, body := s.post(t, suresh, keys...)
-		answers <- fmt.Sprint(resp.StatusCode, resp.Header.Get("Idempotency-Replayed"), body)
+		responses <- fmt.Sprint(resp.StatusCode, resp.Header.Get("Idempotency-Replayed"), body)
 	}
 	go send("a")
 	<-slow.begun
@@ -110,15 +110,15 @@ func TestIdempotencyKeyInProgress(t *testing.T) {
 	<-slow.begun
 	for range 3 {
 		slow.end <- struct{}{}
-		if answer := <-answers; !strings.HasPrefix(answer, "200{") {
-			t.Error(answer)
+		if response := <-responses; !strings.HasPrefix(response, "200{") {
+			t.Error(response)
 		}
 	}
 	go send("a")
 	<-slow.begun
 	slow.end <- struct{}{}
-	if answer := <-answers; !strings.HasPrefix(answer, "200true{") {
-		t.Errorf("after it was done: %s", answer)
+	if response := <-responses; !strings.HasPrefix(response, "200true{") {
+		t.Errorf("after it was done: %s", response)
 	}
 }
 
@@ -142,7 +142,7 @@ func TestIdempotencyKeyOfClient(t *testing.T) {
 		t.Errorf("another draft: %v of kind %d", err, f.Kind)
 	}
 
-	// What a service of another make answers.
+	// Responses of another implementation.
 	status := http.StatusNotFound
 	other := client(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
@@ -174,13 +174,13 @@ func TestIdempotencyKeyOfClient(t *testing.T) {
 
 func TestPingNamesFeatures(t *testing.T) {
 	t.Parallel()
-	resp, _ := serve(t).ask(t, "GET", "/users/ping", "", "")
+	resp, _ := serve(t).do(t, "GET", "/users/ping", "", "")
 	if got := resp.Header.Get("Veranda-Features"); got != "idempotency-key" {
 		t.Errorf("features %q", got)
 	}
 }
 
-// client calls a service that answers every question with f.
+// client returns a client of a service that serves every request with f.
 func client(t *testing.T, f http.HandlerFunc) *users.Client {
 	t.Helper()
 	server := httptest.NewServer(f)

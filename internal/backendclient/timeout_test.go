@@ -9,7 +9,7 @@ import (
 	"github.com/veranda-go/veranda/internal/apierror"
 )
 
-// TestGetLong asks a backend that takes its time, as it was told to.
+// TestGetLong calls a backend that holds the request for longer than the timeout.
 func TestGetLong(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		time.Sleep(100 * time.Millisecond)

@@ -15,8 +15,8 @@ import (
 	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
-// pages answers after ten milliseconds with the number of the reading, and
-// notes when each began and how long it may take.
+// pages is a store whose lists take ten milliseconds and have the number of the
+// call. It records when each began and its deadline.
 type pages struct {
 	listings.Store
 	mu     sync.Mutex
@@ -39,51 +39,51 @@ func (p *pages) List(ctx context.Context, q listings.Query) ([]listings.Listing,
 	}
 }
 
-// Those who ask for the same page share a reading that begins after all of
-// them have asked, and that none of them takes along by leaving.
-func TestEqualPagesShareAReading(t *testing.T) {
+// TestEqualPagesAreCoalesced tests that requests for the same page share a call of
+// the store that begins after all of them, and that outlives each of them.
+func TestEqualPagesAreCoalesced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const ms = time.Millisecond
 		store := &pages{since: time.Now()}
 		r := httpapi.NewRouter()
 		listings.NewHandler(store, maxPageSize, slog.New(slog.DiscardHandler)).Routes(r)
-		ask := func(target string, stays time.Duration) string {
+		do := func(target string, stays time.Duration) string {
 			request := httptest.NewRequest(http.MethodGet, target, nil)
 			ctx, leave := context.WithTimeout(t.Context(), stays)
 			defer leave()
-			answer := httptest.NewRecorder()
-			r.ServeHTTP(answer, request.WithContext(ctx))
-			return answer.Body.String()
+			response := httptest.NewRecorder()
+			r.ServeHTTP(response, request.WithContext(ctx))
+			return response.Body.String()
 		}
 		var wg sync.WaitGroup
-		answers := make([]string, 9)
-		for i := range answers {
+		responses := make([]string, 9)
+		for i := range responses {
 			time.Sleep(ms)
 			wg.Go(func() {
 				switch stays := time.Minute; i {
-				case 3: // the first who waits leaves before the reading is over
-					answers[i] = ask("/listings?page_num=1", 12*ms)
+				case 3: // the leader of the waiters is canceled during the call
+					responses[i] = do("/listings?page_num=1", 12*ms)
 				case 8:
-					answers[i] = ask("/listings?page_num=1&user_id=5", stays)
+					responses[i] = do("/listings?page_num=1&user_id=5", stays)
 				default:
-					answers[i] = ask("/listings?page_num=1", stays)
+					responses[i] = do("/listings?page_num=1", stays)
 				}
 			})
 		}
 		wg.Wait()
 		if want := []time.Duration{1 * ms, 2 * ms, 9 * ms, 12 * ms}; !slices.Equal(store.began, want) {
-			t.Errorf("readings began at %v, want %v", store.began, want)
+			t.Errorf("calls began at %v, want %v", store.began, want)
 		}
 		for i, limit := range store.limits {
 			if limit <= 0 || limit > time.Minute {
-				t.Errorf("reading %d may take %v", i+1, limit)
+				t.Errorf("call %d may take %v", i+1, limit)
 			}
 		}
 		row := func(id, user string) string {
 			return `{"result":true,"listings":[{"id":` + id + `,"user_id":` + user +
 				`,"listing_type":"rent","price":1,"created_at":1,"updated_at":1}]}`
 		}
-		for i, got := range answers {
+		for i, got := range responses {
 			want := row("4", "0")
 			switch i {
 			case 0, 1:
