@@ -47,15 +47,9 @@ const checksumSize = 2
 
 func checksum(b []byte) uint16 { return uint16(crc32.ChecksumIEEE(b)) }
 
-// maxCursor is the longest text in bytes that String returns.
-var maxCursor = base64.RawURLEncoding.EncodedLen(1 + 2*binary.MaxVarintLen64 + checksumSize)
-
 // ParseCursor parses what String returns. Its error is Invalid and names no
 // field.
 func ParseCursor(text string) (Cursor, error) {
-	if len(text) > maxCursor {
-		return Cursor{}, errCursor
-	}
 	b, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || len(b) < 1+checksumSize || b[0]>>4 != cursorVersion {
 		return Cursor{}, errCursor

@@ -43,7 +43,7 @@ func (h *Handler) Routes(r chi.Router) {
 	r.Post("/listings", httpapi.Handle(h.log, h.post))
 	r.Get("/listings/batch", httpapi.Handle(h.log, h.batch))
 	r.Get("/listings/feed", httpapi.Handle(h.log, h.feed))
-	r.Get("/listings/{id}", httpapi.Handle(h.log, h.get))
+	r.Get("/listings/{id}", httpapi.Handle(h.log, httpapi.GetByID("listing", h.store.Get)))
 }
 
 func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
@@ -154,19 +154,6 @@ func (h *Handler) batch(w http.ResponseWriter, r *http.Request) error {
 			return strconv.AppendInt(b, *id, 10)
 		})
 	})
-	return nil
-}
-
-func (h *Handler) get(w http.ResponseWriter, r *http.Request) error {
-	id, err := httpapi.PathID(chi.URLParam(r, "id"))
-	if err != nil {
-		return err
-	}
-	l, err := h.store.Get(r.Context(), id)
-	if err != nil {
-		return err
-	}
-	httpapi.WriteObject(w, "listing", l.AppendJSON)
 	return nil
 }
 

@@ -35,7 +35,7 @@ func (h *Handler) Routes(r chi.Router) {
 	r.Get("/users", httpapi.Handle(h.log, h.list))
 	r.Post("/users", httpapi.Handle(h.log, h.post))
 	r.Get("/users/batch", httpapi.Handle(h.log, h.batch))
-	r.Get("/users/{id}", httpapi.Handle(h.log, h.get))
+	r.Get("/users/{id}", httpapi.Handle(h.log, httpapi.GetByID("user", h.store.Get)))
 }
 
 func (h *Handler) list(w http.ResponseWriter, r *http.Request) error {
@@ -74,19 +74,6 @@ func (h *Handler) batch(w http.ResponseWriter, r *http.Request) error {
 	}
 	found, err := h.store.Batch(r.Context(), ids)
 	return writeList(w, found, err)
-}
-
-func (h *Handler) get(w http.ResponseWriter, r *http.Request) error {
-	id, err := httpapi.PathID(chi.URLParam(r, "id"))
-	if err != nil {
-		return err
-	}
-	u, err := h.store.Get(r.Context(), id)
-	if err != nil {
-		return err
-	}
-	httpapi.WriteObject(w, "user", u.AppendJSON)
-	return nil
 }
 
 // writeList writes a list, unless err is an error, which it returns.

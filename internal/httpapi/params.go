@@ -313,10 +313,3 @@ func (p *Params) PageSize(maxSize int64) int64 {
 	p.AddErrors(pagination.ValidateSize("page_size", size, maxSize))
 	return size
 }
-
-// PathID parses the {id} of a route, which is at least 1.
-func PathID(text string) (int64, error) {
-	p := &Params{}
-	id := p.whole(1, "id", value{text: text})
-	return id, p.Err()
-}

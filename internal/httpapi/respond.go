@@ -67,23 +67,44 @@ func WriteAs(w http.ResponseWriter, status int, contentType string, body func([]
 	WithBuffer(body, func(b []byte) { send(w, status, contentType, b) })
 }
 
-// WriteObject writes a success envelope whose member name is one object.
-func WriteObject(w http.ResponseWriter, name string, appendTo func([]byte) []byte) {
+// writeObject writes a success envelope whose member name is one object.
+func writeObject(w http.ResponseWriter, name string, appendTo func([]byte) []byte) {
 	Write(w, http.StatusOK, func(b []byte) []byte {
 		b = append(append(append(b, `{"result":true,"`...), name...), `":`...)
 		return append(appendTo(b), '}')
 	})
 }
 
+// object is a type T whose pointers append themselves as JSON.
+type object[T any] interface {
+	*T
+	AppendJSON([]byte) []byte
+}
+
+// GetByID returns a handler of GET on a route with {id}. get returns the object with
+// an id of at least 1.
+func GetByID[T any, P object[T]](name string, get func(ctx context.Context, id int64) (T, error)) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		p := &Params{}
+		id := p.whole(1, "id", value{text: chi.URLParam(r, "id")})
+		if err := p.Err(); err != nil {
+			return err
+		}
+		found, err := get(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		writeObject(w, name, P(&found).AppendJSON)
+		return nil
+	}
+}
+
 // Create serves a creation: it calls create with the draft that was read from p
 // and with the request's idempotency key, and writes the object that it
 // returns.
-func Create[D, T any, P interface {
-	*T
-	AppendJSON([]byte) []byte
-}](
+func Create[D, T any, P object[T]](
 	w http.ResponseWriter, r *http.Request, p *Params, draft D, name string,
-	create func(ctx context.Context, draft D, key string) (object T, replayed bool, err error),
+	create func(ctx context.Context, draft D, key string) (created T, replayed bool, err error),
 ) error {
 	if err := p.Err(); err != nil {
 		return err
@@ -92,14 +113,14 @@ func Create[D, T any, P interface {
 	if err != nil {
 		return err
 	}
-	object, replayed, err := create(r.Context(), draft, key)
+	created, replayed, err := create(r.Context(), draft, key)
 	if err != nil {
 		return err
 	}
 	if replayed {
 		w.Header().Set(idempotency.ReplayedHeader, "true")
 	}
-	WriteObject(w, name, P(&object).AppendJSON)
+	writeObject(w, name, P(&created).AppendJSON)
 	return nil
 }
 
