@@ -185,6 +185,29 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestClassification tests what a failure says of the route that was called.
+func TestClassification(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		status         int
+		lacks, crashed bool
+	}{
+		{400, true, false}, {404, true, false}, {405, true, false}, {501, true, false},
+		{500, false, true}, {409, false, false}, {422, false, false}, {502, false, false}, {503, false, false}, {504, false, false},
+	} {
+		err := backend(t, patience, respond(test.status, "")).Ping(t.Context(), "/", "")
+		if LacksRoute(err) != test.lacks || Crashed(err) != test.crashed {
+			t.Errorf("%d: lacks the route: %t, crashed: %t", test.status, LacksRoute(err), Crashed(err))
+		}
+	}
+	if err := clientOf(t, "http://127.0.0.1:1", patience).Ping(t.Context(), "/", ""); LacksRoute(err) || Crashed(err) {
+		t.Errorf("no backend: lacks the route: %t, crashed: %t", LacksRoute(err), Crashed(err))
+	}
+	if LacksRoute(nil) || Crashed(nil) {
+		t.Error("a success is classified as a failure")
+	}
+}
+
 func TestRetryAfterIsPassedOn(t *testing.T) {
 	t.Parallel()
 	for header, want := range map[string]time.Duration{

@@ -207,23 +207,25 @@ func (p *Params) atLeast(least int64, name string, def int64) int64 {
 	return def
 }
 
-// RequiredInt reads a required whole number of at least 1.
-func (p *Params) RequiredInt(name string) int64 {
+// require records an error if the parameter is absent.
+func (p *Params) require(name string) {
 	if !p.Has(name) {
 		p.AddError(name, "required")
-		return 0
 	}
+}
+
+// RequiredInt reads a required whole number of at least 1.
+func (p *Params) RequiredInt(name string) int64 {
+	p.require(name)
 	return p.Int(name, 0)
 }
 
 // Ints reads a parameter that may be repeated: 1 to limit whole numbers of at
 // least 1.
 func (p *Params) Ints(name string, limit int) []int64 {
+	p.require(name)
 	all := p.values[name]
-	switch {
-	case len(all) == 0:
-		p.AddError(name, "required")
-	case len(all) > limit:
+	if len(all) > limit {
 		p.AddError(name, "at most "+strconv.Itoa(limit)+" values")
 		return nil
 	}
@@ -281,10 +283,7 @@ func ParseInt(text string) (int64, error) {
 
 // RequiredText reads a required text.
 func (p *Params) RequiredText(name string) string {
-	if !p.Has(name) {
-		p.AddError(name, "required")
-		return ""
-	}
+	p.require(name)
 	text, _ := p.Text(name)
 	return text
 }
