@@ -2,8 +2,8 @@ package publicapi
 
 import (
 	"context"
+	"slices"
 	"sort"
-	"sync"
 	"time"
 
 	"github.com/veranda-go/veranda/backend/listings"
@@ -12,87 +12,90 @@ import (
 
 // ListingCreated is one event of the feed.
 type ListingCreated struct {
-	// Cursor is where to begin again.
+	// Cursor is that of the feed after this event.
 	Cursor  string
 	Listing *listings.Listing
 }
 
-// Sizes and times of the feed.
 const (
-	// feedMemory is how many of the newest listings are kept for subscribers.
-	// One that falls behind further reads from the backend until it is near.
+	// feedMemory is the number of newest listings kept for subscribers. A
+	// subscriber that is further behind reads from the backend.
 	feedMemory = 1024
 	feedPage   = 100
-	// feedWait is how long one call waits for news.
+	// feedWait is how long a call waits for new listings.
 	feedWait = 10 * time.Second
-	// feedPause is between calls while the listing service does not answer.
+	// feedPause is between two calls when the first one failed.
 	feedPause = 500 * time.Millisecond
 )
 
-// Follow makes ready to follow the listings created after a cursor, or from
-// now on if it is "", or says why that cannot be. userID 0 keeps those of all
-// users. The returned function calls send until ctx ends or send fails, with
-// the listings of one moment together.
+// Follow prepares to follow the listings created after a cursor, or from now on
+// if it is "". userID 0 selects the listings of all users. The returned function
+// calls send, with at least one event, until ctx ends or send returns an error,
+// and returns that error.
 //
-// The listing service gives ids in the order in which listings become visible,
-// so the highest id seen is all that must be remembered, by whichever process.
+// The listing service assigns ids in the order in which listings become visible,
+// so a cursor is the highest id seen, and valid in every process.
+//
+// Errors are of kind Invalid for a cursor of something else, Unsupported for a
+// backend without a feed, and Unavailable.
 func (a *API) Follow(ctx context.Context, userID int64, after string) (func(context.Context, func([]ListingCreated) error) error, error) {
-	at, err := a.feedStart(ctx, after)
+	start, err := a.feedStart(ctx, after)
 	if err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context, send func([]ListingCreated) error) error {
-		a.feed.join(a)
-		defer a.feed.leave()
-		for {
-			found, to, news := a.feed.since(at)
-			if news == nil {
-				// Too far behind for the memory.
-				f, err := a.listings.Feed(ctx, at, userID, a.feedPage(), 0)
-				if err != nil {
-					if !pause(ctx, err) {
-						return ctx.Err()
-					}
-					continue
-				}
-				found, to = f.Listings, f.LastID
-				if to <= at && !pause(ctx, nil) {
-					// The listing service has less than it had: its data is that of
-					// an earlier day. It may get there again.
-					return ctx.Err()
-				}
-			}
-			var events []ListingCreated
-			for i := range found {
-				if l := &found[i]; userID == 0 || l.UserID == userID {
-					events = append(events, ListingCreated{feedCursor(l.ID), l})
-				}
-			}
-			if len(events) > 0 {
-				if err := send(events); err != nil {
-					return err
-				}
-			}
-			at = max(at, to)
-			if news == nil {
-				continue
-			}
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-news:
-			}
-		}
+		return a.follow(ctx, userID, start, send)
 	}, nil
 }
 
-// FeedEnd is the cursor of where the feed ends now.
+func (a *API) follow(ctx context.Context, userID, at int64, send func([]ListingCreated) error) error {
+	defer a.feed.Subscribe()()
+	for {
+		newest, changed := a.feed.Load()
+		behind := newest != nil && at < newest.after
+		next := newest.since(at)
+		if behind {
+			var err error
+			next, err = a.listings.Feed(ctx, at, userID, a.feedPage(), 0)
+			// Without progress, the listing service has fewer listings than before, as
+			// after a restored backup. It may reach the cursor again.
+			if err != nil || next.LastID <= at {
+				if !pause(ctx, err) {
+					return ctx.Err()
+				}
+				continue
+			}
+		}
+		var events []ListingCreated
+		for i := range next.Listings {
+			if l := &next.Listings[i]; userID == 0 || l.UserID == userID {
+				events = append(events, ListingCreated{feedCursor(l.ID), l})
+			}
+		}
+		if len(events) > 0 {
+			if err := send(events); err != nil {
+				return err
+			}
+		}
+		at = max(at, next.LastID)
+		if behind {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		}
+	}
+}
+
+// FeedEnd returns the cursor at which the feed ends now.
 func (a *API) FeedEnd(ctx context.Context) (string, error) {
 	id, err := a.feedStart(ctx, "")
 	return feedCursor(id), err
 }
 
-// feedStart is the id after which to begin.
+// feedStart returns the id that the cursor after stands for.
 func (a *API) feedStart(ctx context.Context, after string) (int64, error) {
 	start := int64(-1)
 	if after != "" {
@@ -102,7 +105,8 @@ func (a *API) feedStart(ctx context.Context, after string) (int64, error) {
 		}
 		start = id
 	}
-	// This also tells whether there is a feed at all, with pages of this size.
+	// This call also finds out whether the backend has a feed with pages of this
+	// size.
 	f, err := a.listings.Feed(ctx, -1, 0, a.feedPage(), 0)
 	if err != nil {
 		return 0, extension(err, "listingCreated")
@@ -113,16 +117,16 @@ func (a *API) feedStart(ctx context.Context, after string) (int64, error) {
 	return start, nil
 }
 
-// feedPage is how many listings one call asks for.
+// feedPage returns the number of listings that one call requests.
 func (a *API) feedPage() int64 { return min(feedPage, a.maxPageSize) }
 
-// feedPrefix tells the version and the kind of a cursor.
+// feedPrefix is the kind and version of a cursor.
 const feedPrefix = "feed1:"
 
 func feedCursor(id int64) string { return opaqueID(feedPrefix, id) }
 
-// pause waits a little after a call that failed, or without err one that was
-// of no use. It is false when ctx has ended.
+// pause waits after a call that failed with err or, if err is nil, made no
+// progress. It reports false when ctx has ended.
 func pause(ctx context.Context, err error) bool {
 	if ctx.Err() != nil {
 		return false
@@ -139,98 +143,49 @@ func pause(ctx context.Context, err error) bool {
 	}
 }
 
-// feed follows the listing service once for all subscribers of this process,
-// as long as there are any.
-type feed struct {
-	mu          sync.Mutex
-	subscribers int
-	stop        context.CancelFunc
-	memory      *feedState // nil until the first answer
-	news        chan struct{}
+// feedWindow holds the newest listings: all those with ids above after, up to
+// LastID. It never changes.
+type feedWindow struct {
+	after int64
+	listings.Feed
 }
 
-// feedState are the listings with ids above from, up to to.
-type feedState struct {
-	from, to int64
-	listings []listings.Listing // by id
-}
-
-func (f *feed) join(a *API) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.subscribers++
-	if f.subscribers > 1 {
-		return
+// since returns the listings after at, which is not below w.after. A nil window
+// has none.
+func (w *feedWindow) since(at int64) listings.Feed {
+	if w == nil {
+		return listings.Feed{LastID: at}
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	f.stop, f.memory, f.news = cancel, nil, make(chan struct{})
-	go f.follow(ctx, a)
+	i := sort.Search(len(w.Listings), func(i int) bool { return w.Listings[i].ID > at })
+	return listings.Feed{Listings: w.Listings[i:], LastID: w.LastID}
 }
 
-func (f *feed) leave() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.subscribers--
-	if f.subscribers == 0 {
-		f.stop()
+// with returns the window that next extends.
+func (w *feedWindow) with(next listings.Feed) *feedWindow {
+	if w == nil {
+		return &feedWindow{next.LastID, next}
 	}
-}
-
-// since gives what the memory holds after an id, up to where, and what to
-// wait on for more. A nil channel says that the memory does not reach back so
-// far.
-func (f *feed) since(at int64) (found []listings.Listing, to int64, news <-chan struct{}) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	m := f.memory
-	switch {
-	case m == nil:
-		return nil, at, f.news
-	case at < m.from:
-		return nil, at, nil
-	case at >= m.to:
-		return nil, at, f.news
+	after, all := w.after, slices.Concat(w.Listings, next.Listings)
+	if over := len(all) - feedMemory; over > 0 {
+		after, all = all[over-1].ID, all[over:]
 	}
-	i := sort.Search(len(m.listings), func(i int) bool { return m.listings[i].ID > at })
-	// What is handed out is never written again: grow makes a new slice.
-	return m.listings[i:], m.to, f.news
+	return &feedWindow{after, listings.Feed{Listings: all, LastID: next.LastID}}
 }
 
-// follow asks for news until ctx ends.
-func (f *feed) follow(ctx context.Context, a *API) {
-	at := int64(-1)
-	for ctx.Err() == nil {
-		answer, err := a.listings.Feed(ctx, at, 0, a.feedPage(), feedWait)
+// readFeed follows the listing service, once for all subscribers. The window is
+// nil until the first response.
+func (a *API) readFeed(ctx context.Context, publish func(*feedWindow)) {
+	var window *feedWindow
+	for at := int64(-1); ctx.Err() == nil; {
+		next, err := a.listings.Feed(ctx, at, 0, a.feedPage(), feedWait)
 		if err != nil {
 			pause(ctx, err)
 			continue
 		}
-		f.grow(ctx, at < 0, answer)
-		at = answer.LastID
-	}
-}
-
-func (f *feed) grow(ctx context.Context, first bool, answer listings.Feed) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if ctx.Err() != nil {
-		return // the next round of subscribers has a memory of its own
-	}
-	if first {
-		f.memory = &feedState{from: answer.LastID, to: answer.LastID}
-	} else if len(answer.Listings) == 0 && answer.LastID == f.memory.to {
-		return
-	} else {
-		m := *f.memory
-		kept := m.listings
-		if over := len(kept) + len(answer.Listings) - feedMemory; over > 0 {
-			m.from = kept[over-1].ID
-			kept = kept[over:]
+		if window == nil || next.LastID != at {
+			window = window.with(next)
+			publish(window)
 		}
-		m.listings = append(append(make([]listings.Listing, 0, feedMemory), kept...), answer.Listings...)
-		m.to = answer.LastID
-		f.memory = &m
+		at = next.LastID
 	}
-	close(f.news)
-	f.news = make(chan struct{})
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/users"
 	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/broadcast"
 	"github.com/veranda-go/veranda/internal/coalesce"
 )
 
@@ -49,7 +50,7 @@ type API struct {
 	userBatches *coalesce.Batch[int64, *users.User] // of all requests
 	userCache   *otter.Cache[int64, *users.User]    // nil if no users are kept
 
-	feed feed
+	feed *broadcast.Source[*feedWindow]
 }
 
 // New returns a core over two backends.
@@ -59,6 +60,7 @@ func New(l *listings.Client, u *users.Client, c Config) *API {
 		c.now = func() time.Time { return a.now() }
 	}
 	a.userBatches = coalesce.NewBatch(users.MaxBatch, a.findUsers)
+	a.feed = broadcast.NewSource(a.readFeed)
 	if c.UserCacheSize > 0 {
 		a.userCache = otter.Must(&otter.Options[int64, *users.User]{
 			MaximumSize:      c.UserCacheSize,
