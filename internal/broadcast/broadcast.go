@@ -2,8 +2,8 @@
 // slow waiter never delays the publisher or other waiters; it may miss values,
 // but never the newest one.
 //
-// Packages creation, backend/listings and publicapi follow new rows with it, each
-// one step further from the database.
+// Packages creation, backend/listings and publicapi use it to follow new rows,
+// each one step further from the database.
 package broadcast
 
 import (

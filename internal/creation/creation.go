@@ -2,18 +2,30 @@
 // that rise in the order in which rows become visible, and one row for each
 // idempotency key.
 //
-// The stores of backend/listings and backend/users create with it. Packages
-// sqlitedb and pgdb provide its transactions, package groupcommit its groups.
+// A commit that waits for the disk costs the same for one row as for hundreds,
+// so the creations that arrive during a commit gather, and share the next one.
+// There is no timer: a lone creation is committed at once.
+//
+// The stores of backend/listings and backend/users create with it; packages
+// sqlitedb and pgdb provide the transactions.
 package creation
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 
+	"github.com/veranda-go/veranda/internal/apierror"
 	"github.com/veranda-go/veranda/internal/broadcast"
-	"github.com/veranda-go/veranda/internal/groupcommit"
 	"github.com/veranda-go/veranda/internal/idempotency"
 )
+
+// ErrClosed is returned by Create after Close. Its kind is Unavailable.
+var ErrClosed = apierror.New(apierror.Unavailable, "database is closed")
+
+// maxGroup bounds the creations in one transaction, and so the longest wait.
+const maxGroup = 1024
 
 // Draft is the input of a creation.
 type Draft[Row any] interface {
@@ -46,22 +58,27 @@ type Key struct {
 type Insert[Row any] func(n int, keys []string, now int64,
 	decide func(firstID, at int64, known map[string]Key) ([]Row, []Key)) error
 
-// Creator creates rows of one table. Make it with New.
+// Creator creates the rows of one table. Make it with New.
 type Creator[D Draft[Row], Row any] struct {
 	// Now is the clock. Tests may replace it before the first Create.
 	Now func() time.Time
 
 	insert  Insert[Row]
-	group   *groupcommit.Group[request[D], result[Row]]
 	changed broadcast.Value[struct{}]
+
+	mu      sync.Mutex
+	queue   []*call[D, Row]
+	closed  bool
+	busy    bool // whether a goroutine commits the queue
+	running sync.WaitGroup
 }
 
-type request[D any] struct {
+type call[D, Row any] struct {
+	ctx   context.Context
 	draft D
 	key   string
-}
 
-type result[Row any] struct {
+	done     chan struct{} // closed when the rest is set
 	row      Row
 	replayed bool
 	err      error
@@ -69,21 +86,37 @@ type result[Row any] struct {
 
 // New returns a creator that inserts with insert.
 func New[D Draft[Row], Row any](insert Insert[Row]) *Creator[D, Row] {
-	c := &Creator[D, Row]{Now: time.Now, insert: insert}
-	c.group = groupcommit.New(c.commit)
-	return c
+	return &Creator[D, Row]{Now: time.Now, insert: insert}
 }
 
 // Create creates a row and returns it when it is on disk. If key is neither ""
 // nor new, it returns the row that the key's first creation made, as it was
 // then, and replayed true; or idempotency.ErrMismatch if that had another draft.
-// After Close it returns groupcommit.ErrClosed.
+//
+// When ctx ends first, Create returns the context's error: a creation that is
+// still in the queue is dropped, one that is being committed may yet succeed.
 func (c *Creator[D, Row]) Create(ctx context.Context, draft D, key string) (row Row, replayed bool, err error) {
-	r, err := c.group.Do(ctx, request[D]{draft, key})
-	if err == nil {
-		err = r.err
+	if err := ctx.Err(); err != nil {
+		return row, false, err
 	}
-	return r.row, r.replayed, err
+	own := &call[D, Row]{ctx: ctx, draft: draft, key: key, done: make(chan struct{})}
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return row, false, ErrClosed
+	}
+	c.queue = append(c.queue, own)
+	if !c.busy {
+		c.busy = true
+		c.running.Go(c.run)
+	}
+	c.mu.Unlock()
+	select {
+	case <-own.done:
+		return own.row, own.replayed, own.err
+	case <-ctx.Done():
+		return row, false, ctx.Err()
+	}
 }
 
 // Changed returns a channel that the next successful commit closes, before its
@@ -93,33 +126,56 @@ func (c *Creator[D, Row]) Changed() <-chan struct{} {
 	return changed
 }
 
-// Close waits for the creations that are in progress and refuses later ones.
-func (c *Creator[D, Row]) Close() { c.group.Close() }
+// Close refuses new creations and waits until those in the queue are committed.
+func (c *Creator[D, Row]) Close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.running.Wait()
+}
 
-func (c *Creator[D, Row]) commit(requests []request[D]) ([]result[Row], error) {
-	results := make([]result[Row], len(requests))
-	var keys []string
-	for _, r := range requests {
-		if r.key != "" {
-			keys = append(keys, r.key)
+// run commits until the queue is empty.
+func (c *Creator[D, Row]) run() {
+	for {
+		c.mu.Lock()
+		n := min(len(c.queue), maxGroup)
+		if n == 0 {
+			c.busy, c.queue = false, nil
+			c.mu.Unlock()
+			return
+		}
+		group := c.queue[:n:n]
+		c.queue = c.queue[n:]
+		c.mu.Unlock()
+		group = slices.DeleteFunc(group, func(d *call[D, Row]) bool { return d.ctx.Err() != nil })
+		if len(group) > 0 {
+			c.commit(group)
 		}
 	}
-	err := c.insert(len(requests), keys, c.Now().UnixMicro(), func(firstID, at int64, known map[string]Key) (rows []Row, added []Key) {
-		for i, r := range requests {
-			if k, ok := known[r.key]; ok {
-				if r.draft.Digest() == k.Digest {
-					results[i] = result[Row]{row: r.draft.Created(k.ID, k.CreatedAt), replayed: true}
-				} else {
-					results[i].err = idempotency.ErrMismatch
+}
+
+// commit runs one transaction for group and ends its calls.
+func (c *Creator[D, Row]) commit(group []*call[D, Row]) {
+	var keys []string
+	for _, d := range group {
+		if d.key != "" {
+			keys = append(keys, d.key)
+		}
+	}
+	err := c.insert(len(group), keys, c.Now().UnixMicro(), func(firstID, at int64, known map[string]Key) (rows []Row, added []Key) {
+		for _, d := range group {
+			if k, ok := known[d.key]; !ok {
+				id := firstID + int64(len(rows))
+				d.row = d.draft.Created(id, at)
+				rows = append(rows, d.row)
+				if d.key != "" {
+					known[d.key] = Key{d.key, d.draft.Digest(), id, at}
+					added = append(added, known[d.key])
 				}
-				continue
-			}
-			id := firstID + int64(len(rows))
-			results[i].row = r.draft.Created(id, at)
-			rows = append(rows, results[i].row)
-			if r.key != "" {
-				known[r.key] = Key{r.key, r.draft.Digest(), id, at}
-				added = append(added, known[r.key])
+			} else if d.draft.Digest() == k.Digest {
+				d.row, d.replayed = d.draft.Created(k.ID, k.CreatedAt), true
+			} else {
+				d.err = idempotency.ErrMismatch
 			}
 		}
 		return rows, added
@@ -127,5 +183,11 @@ func (c *Creator[D, Row]) commit(requests []request[D]) ([]result[Row], error) {
 	if err == nil {
 		c.changed.Publish(struct{}{})
 	}
-	return results, err
+	for _, d := range group {
+		if err != nil {
+			var none Row
+			d.row, d.replayed, d.err = none, false, err
+		}
+		close(d.done)
+	}
 }

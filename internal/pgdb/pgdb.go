@@ -130,6 +130,7 @@ func Query[Row any](ctx context.Context, db *pgxpool.Pool, text string, args []a
 
 // Collect returns the remaining rows and closes rows. See [Query] for fields.
 func Collect[Row any](rows pgx.Rows, fields func(*Row) []any) (found []Row, err error) {
+	found = make([]Row, 0, 16)
 	var row Row
 	_, err = pgx.ForEachRow(rows, fields(&row), func() error {
 		found = append(found, row)

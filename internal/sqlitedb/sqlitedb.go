@@ -218,6 +218,7 @@ func explain(ctx context.Context, err error) error {
 func Query[T any](ctx context.Context, read func(context.Context, func(*sqlite.Conn) error) error,
 	text string, args []any, scan func(*sqlite.Stmt) T,
 ) (found []T, err error) {
+	found = make([]T, 0, 16)
 	err = read(ctx, func(c *sqlite.Conn) error {
 		return Rows(c, text, args, func(row *sqlite.Stmt) { found = append(found, scan(row)) })
 	})
