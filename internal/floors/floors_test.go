@@ -24,10 +24,9 @@ const module = "github.com/veranda-go/veranda"
 // Names may hold a * as in path.Match.
 var house = []room{
 	{name: "internal/apierror", why: "everything may fail, so this stands on nothing"},
-	{name: "internal/groupcommit", may: "internal/apierror", why: "knows functions, not databases"},
 	{name: "internal/idempotency", may: "internal/apierror", why: "rules and words, for whatever is created"},
 	{name: "internal/broadcast", why: "knows values, not what they are"},
-	{name: "internal/creation", may: "internal/broadcast internal/groupcommit internal/idempotency", why: "knows drafts, rows and keys, not databases"},
+	{name: "internal/creation", may: "internal/apierror internal/broadcast internal/idempotency", why: "knows drafts, rows and keys, not databases"},
 	{name: "internal/migrate", why: "knows texts, not databases"},
 	{name: "internal/pagination", may: "internal/apierror"},
 	{name: "internal/http1", why: "bytes on connections, whatever they say"},
