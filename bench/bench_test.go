@@ -27,18 +27,18 @@ import (
 	"github.com/veranda-go/veranda/rest"
 )
 
-// rows of the backends here: enough for each workload to be itself.
+// Rows of the backends, as many as in the load command.
 const (
 	manyListings = 100_000
 	manyUsers    = 10_000
 )
 
-// nowhere is the services' address where no network is between.
-const nowhere = "http://backend"
+// inProcess is the services' URL where Data is the transport.
+const inProcess = "http://backend"
 
-// project is the public layer as cmd/veranda wires it, less what is around the
-// doors: listener, log, deadlines.
-func project(t testing.TB, listingService, userService string, transport http.RoundTripper, config publicapi.Config) http.Handler {
+// veranda returns the public layer as cmd/veranda wires it, without listener,
+// log and deadlines.
+func veranda(t testing.TB, listingService, userService string, transport http.RoundTripper, config publicapi.Config) http.Handler {
 	t.Helper()
 	client := func(service, url string) *backendclient.Client {
 		c, err := backendclient.NewClient(service, url, 10*time.Second, transport)
@@ -64,18 +64,18 @@ type candidate struct {
 
 func candidates(t testing.TB, listings, users string, transport http.RoundTripper) []candidate {
 	return []candidate{
-		{"project", project(t, listings, users, transport, publicapi.Config{})},
-		{"cached", project(t, listings, users, transport, publicapi.Config{UserCacheSize: manyUsers, UserCacheTime: time.Minute})},
-		{"floor", bench.NewFloor(listings, users, transport)},
+		{"veranda", veranda(t, listings, users, transport, publicapi.Config{})},
+		{"veranda-cache", veranda(t, listings, users, transport, publicapi.Config{UserCacheSize: manyUsers, UserCacheTime: time.Minute})},
+		{"baseline", bench.NewBaseline(listings, users, transport)},
 		{"gqlgen", plain.New(listings, users, transport)},
 	}
 }
 
-// knows tells whether a candidate has the door of a workload.
-func (c candidate) knows(w bench.Workload) bool { return c.name != "gqlgen" || w.Query != "" }
+// serves reports whether a candidate has the API of a workload.
+func (c candidate) serves(w bench.Workload) bool { return c.name != "gqlgen" || w.Query != "" }
 
-// TestCandidatesAgree asks every candidate all questions over a real network,
-// and compares the answers in full.
+// TestCandidatesAgree sends the requests of every workload to every candidate,
+// with backends on a real network, and compares the responses in full.
 func TestCandidatesAgree(t *testing.T) {
 	t.Parallel()
 	data := bench.NewData(500, 40)
@@ -90,7 +90,7 @@ func TestCandidatesAgree(t *testing.T) {
 	at := "http://" + ln.Addr().String()
 	for _, c := range candidates(t, at, at, transport) {
 		for _, w := range bench.Workloads {
-			if !c.knows(w) {
+			if !c.serves(w) {
 				continue
 			}
 			for _, page := range []int{1, 2, 25, 26} { // the last page, and one past it
@@ -110,16 +110,15 @@ func TestCandidatesAgree(t *testing.T) {
 	}
 }
 
-// TestCheckSeesWhatIsWrong holds the comparison against answers that are wrong
-// in one place.
-func TestCheckSeesWhatIsWrong(t *testing.T) {
+// TestCheck compares responses that are wrong in one place.
+func TestCheck(t *testing.T) {
 	t.Parallel()
 	data := bench.NewData(500, 40)
 	w := bench.Workloads[3]
 	method, path, body := w.Request(3)
 	rec := httptest.NewRecorder()
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
-	bench.NewFloor(nowhere, nowhere, data).ServeHTTP(rec, r)
+	bench.NewBaseline(inProcess, inProcess, data).ServeHTTP(rec, r)
 	right := rec.Body.String()
 	if err := w.Check(data, 3, []byte(right)); err != nil {
 		t.Fatal(err)
@@ -137,7 +136,7 @@ func TestCheckSeesWhatIsWrong(t *testing.T) {
 	} {
 		wrong := strings.Replace(right, change[0], change[1], 1)
 		if wrong == right {
-			t.Fatalf("%s is not in the answer", change[0])
+			t.Fatalf("%s is not in the response", change[0])
 		}
 		if err := w.Check(data, 3, []byte(wrong)); err == nil {
 			t.Errorf("%s in place of %s passes", change[1], change[0])
@@ -145,8 +144,8 @@ func TestCheckSeesWhatIsWrong(t *testing.T) {
 	}
 }
 
-// TestBackend asks the neutral backends as the contract's clients would, over
-// the network.
+// TestBackend calls the in-memory backends over the network, with veranda's
+// clients.
 func TestBackend(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -173,10 +172,9 @@ func TestBackend(t *testing.T) {
 		t.Errorf("page past the end: %v, %v", past, err)
 	}
 	if _, err := lc.List(ctx, pagination.Page{Num: 0, Size: 4}, 0); err == nil {
-		t.Error("page 0 is answered")
+		t.Error("page 0 is not refused")
 	}
-	// Creations go without the client, so that what is sent with one is not
-	// this test's affair.
+	// Creations go without the client, which adds an idempotency key.
 	create := func(path string, form url.Values, out any) {
 		t.Helper()
 		resp, err := http.PostForm(at+path, form)
@@ -188,12 +186,12 @@ func TestBackend(t *testing.T) {
 			t.Fatalf("%s: status %d, %v", path, resp.StatusCode, err)
 		}
 	}
-	var answer struct {
+	var response struct {
 		Listing listings.Listing
 		User    users.User
 	}
-	create("/listings", url.Values{"user_id": {"2"}, "listing_type": {"rent"}, "price": {"5"}}, &answer)
-	made := answer.Listing
+	create("/listings", url.Values{"user_id": {"2"}, "listing_type": {"rent"}, "price": {"5"}}, &response)
+	made := response.Listing
 	if made.ID != 31 || made.Price != 5 {
 		t.Errorf("created %v", made)
 	}
@@ -207,9 +205,9 @@ func TestBackend(t *testing.T) {
 		t.Errorf("listing 31: %v, %v", got, err)
 	}
 	for _, name := range []string{"a&user_id=2", "50% + tax", `"名前"`} {
-		create("/users", url.Values{"name": {name}}, &answer)
-		if answer.User.Name != name {
-			t.Errorf("created %v, want %s", answer.User, name)
+		create("/users", url.Values{"name": {name}}, &response)
+		if response.User.Name != name {
+			t.Errorf("created %v, want %s", response.User, name)
 		}
 	}
 	if found, err := uc.Batch(ctx, []int64{6, 1, 99}); err != nil || len(found) != 2 || found[0].Name != `"名前"` || found[1].ID != 1 {
@@ -223,7 +221,7 @@ func TestBackend(t *testing.T) {
 	}
 }
 
-// discard is a ResponseWriter that costs as little as can be.
+// discard is a ResponseWriter that keeps nothing.
 type discard struct {
 	header http.Header
 	n      int
@@ -233,14 +231,14 @@ func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) WriteHeader(int)             {}
 func (d *discard) Write(b []byte) (int, error) { d.n += len(b); return len(b), nil }
 
-// BenchmarkLayer is one request through a whole layer, from its decoded
-// headers to its last byte, with backends in the same process: what is left is
-// the layer's own work, the same on any machine in allocations.
+// BenchmarkLayer measures one request through the whole layer, from its parsed
+// headers to its last byte, with backends in the same process. Allocations are
+// the same on every machine.
 func BenchmarkLayer(b *testing.B) {
 	data := bench.NewData(manyListings, manyUsers)
 	for _, w := range bench.Workloads[:5] {
-		for _, c := range candidates(b, nowhere, nowhere, data) {
-			if !c.knows(w) {
+		for _, c := range candidates(b, inProcess, inProcess, data) {
+			if !c.serves(w) {
 				continue
 			}
 			b.Run(w.Name+"/"+c.name, func(b *testing.B) {
@@ -262,7 +260,7 @@ func BenchmarkLayer(b *testing.B) {
 					out.header, out.n = make(http.Header, 4), 0
 					c.handler.ServeHTTP(out, r)
 					if out.n < 30 {
-						b.Fatalf("an answer of %d bytes", out.n)
+						b.Fatalf("a response of %d bytes", out.n)
 					}
 				}
 			})

@@ -1,8 +1,8 @@
-// Package bench holds what the load command (bench/load) and the benchmarks
-// share: the workloads, the neutral backends that every candidate stands in
-// front of, and two yardsticks, the same answers written by hand ("floor") and
-// constant bytes. Candidates of others are in bench/plain; nothing here is
-// linked into the product, and nothing but the tests here uses the product.
+// Package bench holds what the load command (bench/load), the attack command
+// (bench/attack) and the Go benchmarks share: the workloads, the in-memory
+// backends of every candidate, and two baselines: responses written by hand, and
+// constant bytes. Package bench/plain is a candidate on plain gqlgen. Only the
+// tests here import veranda.
 package bench
 
 import (
@@ -14,7 +14,7 @@ import (
 	"sync/atomic"
 )
 
-// Listing is a listing as the listing service answers it.
+// Listing is a listing of the listing service.
 type Listing struct {
 	ID        int64  `json:"id"`
 	UserID    int64  `json:"user_id"`
@@ -24,7 +24,7 @@ type Listing struct {
 	UpdatedAt int64  `json:"updated_at"`
 }
 
-// User is a user as the user service answers it.
+// User is a user of the user service.
 type User struct {
 	ID        int64  `json:"id"`
 	Name      string `json:"name"`
@@ -32,18 +32,18 @@ type User struct {
 	UpdatedAt int64  `json:"updated_at"`
 }
 
-// epoch is when the first row was made, in microseconds.
+// epoch is just before the first row's creation, in microseconds.
 const epoch = 1_675_820_997_000_000
 
-// names are what users are called, with what has to be escaped or is longer
-// in bytes than in letters.
+// names are names of users, some with characters that JSON escapes or with more
+// bytes than characters.
 var names = []string{
 	"Suresh Subramaniam", "Lorel Ipsum", "O'Brien & Sons \"Ltd\"", "Zoë Ångström",
 	"名前 太郎", "a&user_id=2", "50% + tax", `back\slash`, "Ni Made Ayu", "Jürgen Groß",
 }
 
-// listingAt and userAt make rows out of their ids alone, so the backends and
-// whoever checks answers need not share memory.
+// listingAt and userAt derive rows from their ids alone, so that the checks need
+// no memory of the backends.
 func listingAt(id, users int64) Listing {
 	h := mix(uint64(id))
 	l := Listing{ID: id, UserID: int64(h%uint64(users)) + 1, Type: "rent", CreatedAt: epoch + id*1_000_003}
@@ -70,23 +70,22 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// Data are the rows of the two backends, ids rising with time. Rows are never
-// changed; created ones are added.
+// Data has the rows of the two backends, with ids in the order of creation. Rows
+// are added, never changed.
 type Data struct {
 	mu       sync.RWMutex
 	listings []Listing
 	users    []User
-	// The rows' JSON, made once.
+	// The rows' JSON, encoded once.
 	listingJSON, userJSON [][]byte
 	byUser                map[int64][]int32 // positions in listings
 
-	made  int // rows of the beginning, listings and users
-	madeU int
+	initialListings, initialUsers int
 
 	calls atomic.Int64
 }
 
-// NewData makes the rows.
+// NewData returns that many listings and users.
 func NewData(listings, users int) *Data {
 	d := &Data{byUser: make(map[int64][]int32, users)}
 	for id := range int64(users) {
@@ -95,7 +94,7 @@ func NewData(listings, users int) *Data {
 	for id := range int64(listings) {
 		d.addListing(listingAt(id+1, int64(users)))
 	}
-	d.made, d.madeU = listings, users
+	d.initialListings, d.initialUsers = listings, users
 	return d
 }
 
@@ -112,7 +111,7 @@ func (d *Data) addUser(u User) []byte {
 	return b
 }
 
-// rowJSON writes & as &: browsers, for whom it is escaped by default, are far.
+// rowJSON does not escape &, as encoding/json does by default, for HTML.
 func rowJSON(row any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -121,17 +120,17 @@ func rowJSON(row any) []byte {
 	return bytes.TrimSpace(b.Bytes())
 }
 
-// reset forgets what was created.
+// reset removes the created rows.
 func (d *Data) reset() {
-	for i := d.made; i < len(d.listings); i++ {
+	for i := d.initialListings; i < len(d.listings); i++ {
 		of := d.byUser[d.listings[i].UserID]
 		d.byUser[d.listings[i].UserID] = of[:len(of)-1]
 	}
-	d.listings, d.listingJSON = d.listings[:d.made], d.listingJSON[:d.made]
-	d.users, d.userJSON = d.users[:d.madeU], d.userJSON[:d.madeU]
+	d.listings, d.listingJSON = d.listings[:d.initialListings], d.listingJSON[:d.initialListings]
+	d.users, d.userJSON = d.users[:d.initialUsers], d.userJSON[:d.initialUsers]
 }
 
-// Page gives a page of listings, newest first.
+// Page returns a page of listings, newest first. Pages count from 1.
 func (d *Data) Page(num, size int) []Listing {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -143,7 +142,7 @@ func (d *Data) Page(num, size int) []Listing {
 	return out
 }
 
-// User gives a user, who must exist.
+// User returns the user, who must exist.
 func (d *Data) User(id int64) User {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -153,7 +152,7 @@ func (d *Data) User(id int64) User {
 	return d.users[id-1]
 }
 
-// window gives the rows of a page out of n: from-1 down to to.
+// window returns the positions of a page among n rows: from-1 down to to.
 func window(n, num, size int) (from, to int) {
 	if num-1 > n/size {
 		return 0, 0

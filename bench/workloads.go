@@ -8,43 +8,44 @@ import (
 	"strconv"
 )
 
-// Workload is one kind of load.
+// Workload is a kind of load.
 type Workload struct {
 	Name string
-	// About is what it asks, in words.
+	// About describes the request.
 	About string
-	// Query is a GraphQL document, "" for the REST door.
+	// Query is a GraphQL document, "" for REST.
 	Query string
-	// Pages are so many that one is picked at random for each request, 0 where
-	// every request is the same.
+	// Pages is the number of pages of which each request picks one at random, 0
+	// if all requests are the same.
 	Pages int
-	// Size is the rows of a page.
+	// Size is the number of rows on a page.
 	Size int
-	// User tells whether the rows' users are asked for.
+	// User is true if the rows' users are requested too.
 	User        bool
 	Connections int
-	// DelayUS is how late the backends answer, in microseconds.
+	// DelayUS is the delay of the backends' responses, in microseconds.
 	DelayUS int
 }
 
-// Workloads are all that there are. W1 to W3 are the same for every client, W4 to W6 never.
+// Workloads are all workloads. In W1 to W3 all requests are the same, in W4 to
+// W6 hardly any two are.
 var Workloads = []Workload{
-	{Name: "W1", About: "100 rows with their users, every client the same", Query: "{listings(pageNum:1,pageSize:100){id price user{id name}}}",
+	{Name: "W1", About: "100 rows with their users, all requests the same", Query: "{listings(pageNum:1,pageSize:100){id price user{id name}}}",
 		Size: 100, User: true, Connections: 100},
-	{Name: "W2", About: "100 rows without users, every client the same", Query: "{listings(pageNum:1,pageSize:100){id price}}",
+	{Name: "W2", About: "100 rows without users, all requests the same", Query: "{listings(pageNum:1,pageSize:100){id price}}",
 		Size: 100, Connections: 100},
 	{Name: "W3", About: "{__typename}", Query: "{__typename}", Connections: 100},
 	{Name: "W4", About: "20 rows with their users, a random page", Query: pagedQuery,
 		Pages: 4000, Size: 20, User: true, Connections: 100},
 	{Name: "W5", About: "GET /public-api/listings, 20 rows, a random page",
 		Pages: 4000, Size: 20, User: true, Connections: 100},
-	{Name: "W6", About: "W4 with backends 5 ms away", Query: pagedQuery,
+	{Name: "W6", About: "W4 with backends that take 5 ms", Query: pagedQuery,
 		Pages: 4000, Size: 20, User: true, Connections: 400, DelayUS: 5000},
 }
 
 const pagedQuery = "query($n:Int!,$s:Int!){listings(pageNum:$n,pageSize:$s){id price user{id name}}}"
 
-// Request gives the request for a page: a method, a path and a body.
+// Request returns the method, path and body of the request for a page.
 func (w *Workload) Request(page int) (method, path, body string) {
 	if w.Query == "" {
 		return "GET", fmt.Sprintf("/public-api/listings?page_num=%d&page_size=%d", page, w.Size), ""
@@ -56,9 +57,8 @@ func (w *Workload) Request(page int) (method, path, body string) {
 	return "POST", "/graphql", fmt.Sprintf(`{"query":%s,"variables":{"n":%d,"s":%d}}`, b, page, w.Size)
 }
 
-// Check compares an answer in full with what the rows say. Ids may be numbers
-// or strings, since GraphQL leaves that to the server, and members may come in
-// any order; all else must be equal.
+// Check compares a response in full with the rows. Ids may be numbers or strings
+// (a GraphQL server may choose), and members may come in any order.
 func (w *Workload) Check(d *Data, page int, body []byte) error {
 	var got any
 	if err := decode(body, &got); err != nil {
@@ -97,8 +97,8 @@ func (w *Workload) want(d *Data, page int) any {
 	return map[string]any{"data": map[string]any{"listings": rows}}
 }
 
-// difference compares decoded JSON with wanted values, and tells the first
-// place where they differ.
+// difference describes the first place where decoded JSON differs from the
+// wanted values. It returns "" if they are equal.
 func difference(at string, got, want any) string {
 	switch want := want.(type) {
 	case map[string]any:
@@ -119,7 +119,7 @@ func difference(at string, got, want any) string {
 			}
 		}
 		if len(g) != len(want) {
-			return fmt.Sprintf("%s has more members than were asked for: %.200s", at, mustJSON(got))
+			return fmt.Sprintf("%s has more members than requested: %.200s", at, mustJSON(got))
 		}
 		return ""
 	case []any:

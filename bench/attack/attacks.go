@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// attack is something that has brought GraphQL servers down.
+// attack is a request that has brought GraphQL servers down.
 type attack struct {
 	name string
-	// body of a POST. plain is for the plain server where it differs: its
-	// schema has no cycle, and it has no limit that a part of the body must fit.
+	// body is the body of a POST. plain replaces it for the plain server where
+	// that has another schema (no cycle) or other limits.
 	body, plain string
-	// send is for attacks that are more than one body. It tells what came back.
-	send func(t *target) string
-	slow bool // takes long by itself, and no CPU: runs beside others
+	// send is for attacks that are more than a POST. It returns the outcome.
+	send func(s *server) string
+	slow bool // takes long without CPU: runs beside other attacks
 }
 
 func of(query string) string {
@@ -26,18 +26,18 @@ func of(query string) string {
 	return string(b)
 }
 
-// big is a query of so many bytes made of one repeated part.
+// big returns a query of size bytes that repeats one part.
 func big(start, part string, size int) string {
 	return of(start + strings.Repeat(part, size/len(part)))
 }
 
 const tenMB = 10 << 20
 
-// none is the body of an attack that the plain server's schema has no words
-// for.
+// none is the plain body of an attack that the plain server's schema cannot
+// express.
 const none = "none"
 
-// numbered repeats a format with i and i+1.
+// numbered repeats a format with the numbers i and, where it has [2], i+1.
 func numbered(n int, format string) string {
 	var b strings.Builder
 	for i := range n {
@@ -50,11 +50,12 @@ func numbered(n int, format string) string {
 	return b.String()
 }
 
+// doubling returns a query whose fragments expand to 2^n fields.
 func doubling(n int) string {
 	return of("{...F0} " + numbered(n, "fragment F%[1]d on Query{...F%[2]d ...F%[2]d} ") + fmt.Sprintf("fragment F%d on Query{__typename}", n))
 }
 
-// ofType nests what every schema has.
+// ofType nests an introspection field, which every schema has.
 func ofType(depth int) string {
 	return of("{__schema{types{" + strings.Repeat("ofType{", depth) + "name" + strings.Repeat("}", depth+3))
 }
@@ -85,57 +86,57 @@ var attacks = []attack{
 	{name: "introspection, 200 aliases", body: of("{" + numbered(200, "a%d:__schema{types{fields{name}}} ") + "}")},
 	{name: "900 unknown fields", body: of("{" + numbered(900, "listing%d ") + "}")},
 	{name: "10 MB that is not JSON", body: strings.Repeat("[", tenMB)},
-	{name: "cheap query behind 50 dear ones", send: crowd},
+	{name: "cheap query behind 50 expensive ones", send: crowd},
 	{name: "slow header", send: slowHeader, slow: true},
 	{name: "slow body", send: slowBody, slow: true},
 	{name: "endless body", send: endless},
 }
 
-// crowd asks 50 dear questions at once, ten full pages each and none like
-// another, and then a cheap one, whose time is what counts.
-func crowd(t *target) string {
-	answers := make(chan string, 50)
-	for i := range cap(answers) {
-		var dear strings.Builder
+// crowd sends 50 different expensive queries at once, of ten full pages each, and
+// then a cheap one, whose time is the attack's.
+func crowd(s *server) string {
+	statuses := make(chan string, 50)
+	for i := range cap(statuses) {
+		var expensive strings.Builder
 		for j := range 10 {
-			fmt.Fprintf(&dear, "a%d:listings(pageNum:%d pageSize:100){id listingType price createdAt user{id name}} ", j, 10*i+j+1)
+			fmt.Fprintf(&expensive, "a%d:listings(pageNum:%d pageSize:100){id listingType price createdAt user{id name}} ", j, 10*i+j+1)
 		}
-		go func() { answers <- t.post(of("{" + dear.String() + "}")) }()
+		go func() { statuses <- s.post(of("{" + expensive.String() + "}")) }()
 	}
 	time.Sleep(20 * time.Millisecond)
 	begin := time.Now()
-	cheap := t.post(of("{listings(pageSize:1){id}}"))
-	t.took = time.Since(begin)
-	for range cap(answers) {
-		if dear := <-answers; dear != "200" {
-			return "dear: " + dear
+	cheap := s.post(of("{listings(pageSize:1){id}}"))
+	s.took = time.Since(begin)
+	for range cap(statuses) {
+		if status := <-statuses; status != "200" {
+			return "expensive: " + status
 		}
 	}
 	return cheap
 }
 
-// slowHeader sends a header a byte at a time, for as long as the server takes
-// it.
-func slowHeader(t *target) string {
-	return t.drip("POST /graphql HTTP/1.1\r\nHost: x\r\nX-Slow: ", 200*time.Millisecond)
+// slowHeader sends a header byte by byte, for as long as the server accepts it.
+func slowHeader(s *server) string {
+	return s.drip("POST /graphql HTTP/1.1\r\nHost: x\r\nX-Slow: ", 200*time.Millisecond)
 }
 
-func slowBody(t *target) string {
-	return t.drip("POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n{\"query\":\"", 200*time.Millisecond)
+// slowBody does the same with a body.
+func slowBody(s *server) string {
+	return s.drip("POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n{\"query\":\"", 200*time.Millisecond)
 }
 
-// drip sends a start and then a byte after each pause, until the server hangs
-// up or the time is over.
-func (t *target) drip(start string, pause time.Duration) string {
-	conn, err := net.Dial("tcp", strings.TrimPrefix(t.url, "http://"))
+// drip sends start and then a byte after each pause, until the server closes
+// the connection or the timeout passes.
+func (s *server) drip(start string, pause time.Duration) string {
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 	if err != nil {
 		return "no connection"
 	}
 	defer conn.Close()
 	ended := make(chan string, 1)
 	go func() {
-		answer, _ := io.ReadAll(conn)
-		line, _, _ := strings.Cut(string(answer), "\r\n")
+		response, _ := io.ReadAll(conn)
+		line, _, _ := strings.Cut(string(response), "\r\n")
 		if line == "" {
 			line = "connection closed"
 		}
@@ -144,11 +145,11 @@ func (t *target) drip(start string, pause time.Duration) string {
 	_, _ = io.WriteString(conn, start)
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
-	over := time.After(t.timeout)
+	over := time.After(s.timeout)
 	for {
 		select {
-		case how := <-ended:
-			return how
+		case outcome := <-ended:
+			return outcome
 		case <-over:
 			return "still connected"
 		case <-tick.C:
@@ -157,11 +158,11 @@ func (t *target) drip(start string, pause time.Duration) string {
 	}
 }
 
-// endlessBytes are as much of an endless body as is sent.
+// endlessBytes is the size at which endless gives up.
 const endlessBytes = 200 << 20
 
-// endless sends a body without a length that does not end.
-func endless(t *target) string {
+// endless sends a chunked body without an end.
+func endless(s *server) string {
 	r, w := io.Pipe()
 	sent := make(chan int, 1)
 	go func() {
@@ -175,14 +176,14 @@ func endless(t *target) string {
 		w.Close()
 		sent <- n
 	}()
-	req, err := http.NewRequest(http.MethodPost, t.url+"/graphql", r)
+	req, err := http.NewRequest(http.MethodPost, s.url+"/graphql", r)
 	if err != nil {
 		return err.Error()
 	}
-	status := t.do(req)
+	status := s.do(req)
 	r.Close()
 	if n := <-sent; n >= endlessBytes {
-		status += fmt.Sprintf(" (took all %d MB)", endlessBytes>>20)
+		status += fmt.Sprintf(" (accepted all %d MB)", endlessBytes>>20)
 	}
 	return status
 }

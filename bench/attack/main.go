@@ -1,14 +1,13 @@
-// Command attack sends queries and bodies that bring GraphQL servers down to
-// the public layer and to a plain gqlgen server (bench/plainserver), both in
-// front of the neutral backends of package bench, and prints what became of
-// each server as a table.
+// Command attack sends requests that bring GraphQL servers down to the public
+// layer of veranda and to a plain gqlgen server (bench/plainserver), both in
+// front of the in-memory backends of package bench, and prints a table of the
+// outcomes.
 //
-//	go run ./bench/attack [--timeout 20s]
+//	go run -C bench ./attack [--timeout 20s]
 //
-// It builds and starts everything itself, on free ports of the loopback
-// interface, with a fresh process for each attack, so that none finds a server
-// that another one has damaged. It needs Linux, whose /proc tells what a
-// process took. docs/graphql.md has the table.
+// It builds, starts and stops every program itself, on free loopback ports, and
+// each attack has a fresh process. It needs Linux, for /proc. docs/graphql.md
+// has the table.
 package main
 
 import (
@@ -48,20 +47,22 @@ func run(ctx context.Context, timeout time.Duration) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	build := exec.CommandContext(ctx, "go", "build", "-o", dir, "./cmd/veranda", "./bench/serve", "./bench/plainserver")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("run it from the root of the repository: %w\n%s", err, out)
+	for module, packages := range map[string][]string{"..": {"./cmd/veranda"}, ".": {"./serve", "./plainserver"}} {
+		build := exec.CommandContext(ctx, "go", append([]string{"build", "-C", module, "-o", dir}, packages...)...)
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("run it in the folder bench (go run -C bench ./attack): %w\n%s", err, out)
+		}
 	}
-	backend, err := start(ctx, timeout, 2, filepath.Join(dir, "serve"), "neutral", "100000", "10000")
+	backend, err := start(ctx, timeout, 2, filepath.Join(dir, "serve"), "backends", "100000", "10000")
 	if err != nil {
 		return err
 	}
 	defer backend.end()
-	servers := [2]func() (*target, error){
-		func() (*target, error) {
+	servers := [2]func() (*server, error){
+		func() (*server, error) {
 			return start(ctx, timeout, 1, filepath.Join(dir, "plainserver"), backend.urls...)
 		},
-		func() (*target, error) {
+		func() (*server, error) {
 			return start(ctx, timeout, 1, filepath.Join(dir, "veranda"), "public-api", "--port", "0",
 				"--listing-service-url", backend.urls[0], "--user-service-url", backend.urls[1])
 		},
@@ -109,14 +110,14 @@ func number(n int) string {
 	return s
 }
 
-// outcome is what became of one server.
+// outcome is what an attack did to a server.
 type outcome struct {
 	status    string
 	wall, cpu time.Duration
 	memory    int64 // growth of the peak in KiB
 }
 
-// String is four cells of the table.
+// String returns four cells of the table.
 func (o outcome) String() string {
 	if o.wall == 0 {
 		return o.status + " | — | — | —"
@@ -133,17 +134,17 @@ func (o outcome) String() string {
 }
 
 // try sends an attack to a fresh server.
-func (a *attack) try(fresh func() (*target, error), plain bool) outcome {
+func (a *attack) try(fresh func() (*server, error), plain bool) outcome {
 	if plain && a.plain == none {
 		return outcome{status: "no such field"}
 	}
-	t, err := fresh()
+	s, err := fresh()
 	if err != nil {
 		return outcome{status: err.Error()}
 	}
-	defer t.end()
-	for range 300 { // nobody meets a cold server
-		if status := t.post(of("{listings{id user{name}}}")); status != "200" {
+	defer s.end()
+	for range 300 { // warm up
+		if status := s.post(of("{listings{id user{name}}}")); status != "200" {
 			return outcome{status: "not up: " + status}
 		}
 	}
@@ -152,36 +153,36 @@ func (a *attack) try(fresh func() (*target, error), plain bool) outcome {
 		body = a.plain
 	}
 	done := make(chan struct{})
-	memory := t.watch(done)
-	cpu, begin := t.cpu(), time.Now()
+	memory := s.watch(done)
+	cpu, begin := s.cpu(), time.Now()
 	send := a.send
 	if send == nil {
-		send = func(t *target) string { return t.post(body) }
+		send = func(s *server) string { return s.post(body) }
 	}
-	status := send(t)
+	status := send(s)
 	o := outcome{status: status, wall: time.Since(begin)}
-	if t.took > 0 {
-		o.wall = t.took
+	if s.took > 0 {
+		o.wall = s.took
 	}
-	time.Sleep(20 * time.Millisecond) // it may not have noticed that we are gone
+	time.Sleep(20 * time.Millisecond) // the server may still work on it
 	select {
-	case <-t.ended:
+	case <-s.ended:
 		o.status = "**crashed**"
-		o.cpu = t.cmd.ProcessState.UserTime() + t.cmd.ProcessState.SystemTime() - cpu
+		o.cpu = s.cmd.ProcessState.UserTime() + s.cmd.ProcessState.SystemTime() - cpu
 	default:
-		o.cpu = t.cpu() - cpu
+		o.cpu = s.cpu() - cpu
 	}
 	close(done)
 	o.memory = <-memory
 	return o
 }
 
-// target is a server that runs.
-type target struct {
+// server is a running server.
+type server struct {
 	urls    []string
 	url     string
 	timeout time.Duration
-	took    time.Duration // what an attack measured itself
+	took    time.Duration // the time of an attack that measures it itself
 	cmd     *exec.Cmd
 	ended   chan struct{}
 	client  *http.Client
@@ -189,47 +190,47 @@ type target struct {
 
 var urlPattern = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 
-// start starts a program that prints where it listens, at so many places.
-func start(ctx context.Context, timeout time.Duration, places int, name string, args ...string) (*target, error) {
-	t := &target{timeout: timeout, cmd: exec.CommandContext(ctx, name, args...), ended: make(chan struct{})}
-	t.client = &http.Client{Timeout: timeout, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+// start starts a program that prints n URLs.
+func start(ctx context.Context, timeout time.Duration, n int, name string, args ...string) (*server, error) {
+	s := &server{timeout: timeout, cmd: exec.CommandContext(ctx, name, args...), ended: make(chan struct{})}
+	s.client = &http.Client{Timeout: timeout, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "VERANDA_") {
-			t.cmd.Env = append(t.cmd.Env, v)
+			s.cmd.Env = append(s.cmd.Env, v)
 		}
 	}
 	out := &output{}
-	t.cmd.Stdout, t.cmd.Stderr = out, out
-	if err := t.cmd.Start(); err != nil {
+	s.cmd.Stdout, s.cmd.Stderr = out, out
+	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
 	go func() {
-		_ = t.cmd.Wait() // how it ended is told by what came before
-		close(t.ended)
+		_ = s.cmd.Wait() // a crash shows in the outcome
+		close(s.ended)
 	}()
 	for range 1000 {
-		if t.urls = urlPattern.FindAllString(out.String(), -1); len(t.urls) >= places {
-			t.url = t.urls[len(t.urls)-1]
-			return t, nil
+		if s.urls = urlPattern.FindAllString(out.String(), -1); len(s.urls) >= n {
+			s.url = s.urls[len(s.urls)-1]
+			return s, nil
 		}
 		select {
-		case <-t.ended:
+		case <-s.ended:
 			return nil, fmt.Errorf("%s ended: %s", name, out)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	t.end()
-	return nil, fmt.Errorf("%s does not say where it listens: %s", name, out)
+	s.end()
+	return nil, fmt.Errorf("%s printed fewer than %d URLs in 10 s: %s", name, n, out)
 }
 
-// end ends a server, however busy it is.
-func (t *target) end() {
-	t.client.CloseIdleConnections()
-	_ = t.cmd.Process.Kill()
-	<-t.ended
+// end kills a server.
+func (s *server) end() {
+	s.client.CloseIdleConnections()
+	_ = s.cmd.Process.Kill()
+	<-s.ended
 }
 
-// output keeps the beginning of what a program prints.
+// output keeps the first 64 KiB that a program prints.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -250,18 +251,18 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// post sends a body and tells the status and, if there is one, the error.
-func (t *target) post(body string) string {
-	req, err := http.NewRequest(http.MethodPost, t.url+"/graphql", strings.NewReader(body))
+// post sends a body and returns the status and the first error, if any.
+func (s *server) post(body string) string {
+	req, err := http.NewRequest(http.MethodPost, s.url+"/graphql", strings.NewReader(body))
 	if err != nil {
 		return err.Error()
 	}
-	return t.do(req)
+	return s.do(req)
 }
 
-func (t *target) do(req *http.Request) string {
+func (s *server) do(req *http.Request) string {
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := t.client.Do(req)
+	resp, err := s.client.Do(req)
 	if err != nil {
 		if os.IsTimeout(err) {
 			return "**timeout**"
@@ -274,22 +275,22 @@ func (t *target) do(req *http.Request) string {
 		if os.IsTimeout(err) {
 			return "**timeout**"
 		}
-		return "answer broken off"
+		return "response cut off"
 	}
-	var answer struct {
+	var response struct {
 		Errors []struct {
 			Message    string
 			Extensions struct{ Code string }
 		}
 	}
 	status := strconv.Itoa(resp.StatusCode)
-	if json.Unmarshal(text, &answer) != nil || len(answer.Errors) == 0 {
+	if json.Unmarshal(text, &response) != nil || len(response.Errors) == 0 {
 		if len(text) > 1<<20 {
-			status += fmt.Sprintf(", answer of %d MB", len(text)>>20)
+			status += fmt.Sprintf(", response of %d MB", len(text)>>20)
 		}
 		return status
 	}
-	message := strings.NewReplacer("|", "/", "\n", " ", "`", "'").Replace(answer.Errors[0].Message)
+	message := strings.NewReplacer("|", "/", "\n", " ", "`", "'").Replace(response.Errors[0].Message)
 	const enough = 50
 	if r := []rune(message); len(r) > enough {
 		message = string(r[:enough]) + "…"
@@ -297,11 +298,11 @@ func (t *target) do(req *http.Request) string {
 	return status + " " + message
 }
 
-// cpu is what the process has taken so far, to the nanosecond: /proc/PID/stat
-// counts in hundredths of a second.
-func (t *target) cpu() time.Duration {
+// cpu returns the CPU time of the process so far. It reads schedstat, which
+// counts nanoseconds; /proc/PID/stat counts hundredths of a second.
+func (s *server) cpu() time.Duration {
 	var sum time.Duration
-	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", t.cmd.Process.Pid))
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", s.cmd.Process.Pid))
 	for _, name := range threads {
 		text, _ := os.ReadFile(name)
 		first, _, _ := strings.Cut(string(text), " ")
@@ -313,9 +314,10 @@ func (t *target) cpu() time.Duration {
 
 var sizePattern = regexp.MustCompile(`Vm(HWM|RSS):\s+(\d+) kB`)
 
-// memory gives the peak and the present size in KiB, 0 if the process is gone.
-func (t *target) memory() (peak, now int64) {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", t.cmd.Process.Pid))
+// memory returns the peak and the current resident memory in KiB, 0 if the process
+// has ended.
+func (s *server) memory() (peak, now int64) {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
 	for _, m := range sizePattern.FindAllSubmatch(text, -1) {
 		kb, _ := strconv.ParseInt(string(m[2]), 10, 64)
 		if string(m[1]) == "HWM" {
@@ -327,19 +329,19 @@ func (t *target) memory() (peak, now int64) {
 	return peak, now
 }
 
-// watch tells, once done is closed, by how much the peak has passed the size
-// at the beginning. It looks often, since a process that crashes leaves
-// nothing to look at.
-func (t *target) watch(done <-chan struct{}) <-chan int64 {
-	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", t.cmd.Process.Pid), []byte("5"), 0) // the peak begins anew
-	_, before := t.memory()
+// watch sends, once done is closed, by how much the peak of the resident memory
+// exceeds its size at the start. It polls, since nothing can be read from a
+// process that has crashed.
+func (s *server) watch(done <-chan struct{}) <-chan int64 {
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.cmd.Process.Pid), []byte("5"), 0) // the peak begins anew
+	_, before := s.memory()
 	grown := make(chan int64, 1)
 	go func() {
 		var most int64
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
 		for last := false; ; {
-			peak, _ := t.memory()
+			peak, _ := s.memory()
 			most = max(most, peak-before)
 			if last {
 				grown <- most

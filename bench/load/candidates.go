@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,58 +18,49 @@ import (
 
 // Names of the candidates.
 const (
-	project  = "project"         // with its default settings
-	noCache  = "project-nocache" // the other way about the user cache
-	cache    = "project-cache"
-	floor    = "floor"
-	constant = "constant"
-	plain    = "gqlgen"
-	tailcall = "tailcall"
-	mercury  = "mercurius"
+	veranda      = "veranda"       // with its default settings
+	verandaCache = "veranda-cache" // with its user cache
+	baseline     = "baseline"
+	constant     = "constant"
+	gqlgen       = "gqlgen"
+	tailcall     = "tailcall"
+	mercurius    = "mercurius"
 )
 
-// candidate is one way to answer the questions.
+// candidate is a program that can serve the workloads.
 type candidate struct {
 	*process
-	name string
-	// workloads it can answer, apart by commas; all if empty.
-	workloads string
-	writes    bool // has the REST routes that create
-	cached    bool // keeps users
+	name      string
+	workloads string // the ones it can serve, separated by commas; empty: all
+	writes    bool   // it has the REST routes that create
+	cached    bool   // it keeps users
 	fresh     func() (*process, error)
 }
 
 const graphQL = "W1,W2,W3,W4,W6"
 
-// candidates starts all that can be had and are wanted.
-func (s *stage) candidates(c config) ([]*candidate, error) {
-	publicAPI := func(args ...string) func() (*process, error) {
+// candidates starts the candidates that are wanted and can be had.
+func (h *harness) candidates(c config) ([]*candidate, error) {
+	publicAPI := func(binary string, flags ...string) func() (*process, error) {
 		return func() (*process, error) {
-			return s.startGateway(nil, append([]string{"veranda", "public-api", "--port", "0",
-				"--listing-service-url", s.urls[0], "--user-service-url", s.urls[1]}, args...)...)
+			return h.startGateway(nil, append([]string{binary, "public-api", "--port", "0",
+				"--listing-service-url", h.urls[0], "--user-service-url", h.urls[1]}, flags...)...)
 		}
 	}
-	ours := &candidate{name: project, writes: true, fresh: publicAPI()}
-	all := []*candidate{ours}
-	switch size, ok := s.userCacheSize(); {
-	case !ok:
-		s.notes = append(s.notes, "the project has no flag for its user cache: it is measured against the targets without one")
-	case size == 0:
-		all = append(all, &candidate{name: cache, writes: true, cached: true, fresh: publicAPI(userCacheFlag, strconv.Itoa(users))})
-	default:
-		ours.cached = true
-		all = append(all, &candidate{name: noCache, writes: true, fresh: publicAPI(userCacheFlag, "0")})
+	all := []*candidate{
+		{name: veranda, writes: true, fresh: publicAPI("veranda")},
+		{name: verandaCache, writes: true, cached: true, fresh: publicAPI("veranda", "--user-cache-size", strconv.Itoa(users))},
 	}
-	for _, v := range c.variants {
-		all = append(all, &candidate{name: v.name, writes: true, fresh: publicAPI(v.args...)})
+	for _, x := range c.further {
+		all = append(all, &candidate{name: x.name, writes: true, fresh: publicAPI(x.binary, x.flags...)})
 	}
 	all = append(all,
-		&candidate{name: floor, fresh: func() (*process, error) {
-			return s.startGateway(nil, "serve", "floor", s.urls[0], s.urls[1])
+		&candidate{name: baseline, fresh: func() (*process, error) {
+			return h.startGateway(nil, "serve", "baseline", h.urls[0], h.urls[1])
 		}},
-		&candidate{name: constant, workloads: "W3", fresh: func() (*process, error) { return s.startGateway(nil, "serve", "constant") }},
-		&candidate{name: plain, workloads: graphQL, fresh: func() (*process, error) {
-			return s.startGateway(nil, "plainserver", s.urls[0], s.urls[1])
+		&candidate{name: constant, workloads: "W3", fresh: func() (*process, error) { return h.startGateway(nil, "serve", "constant") }},
+		&candidate{name: gqlgen, workloads: graphQL, fresh: func() (*process, error) {
+			return h.startGateway(nil, "plainserver", h.urls[0], h.urls[1])
 		}},
 	)
 	cache, err := os.UserCacheDir()
@@ -78,21 +68,21 @@ func (s *stage) candidates(c config) ([]*candidate, error) {
 		return nil, err
 	}
 	cache = filepath.Join(cache, "veranda-bench") // what npm installs is kept for the next run
-	missing := func(name string, err error) {
-		s.notes = append(s.notes, fmt.Sprintf("%s IS LEFT OUT, and with it the targets that name it: %v", strings.ToUpper(name), err))
+	leaveOut := func(name string, err error) {
+		h.notes = append(h.notes, fmt.Sprintf("%s IS LEFT OUT, and with it the targets that name it: %v", strings.ToUpper(name), err))
 	}
 	if named(c.candidates, tailcall) && c.tailcall != "off" {
-		if command, err := s.findTailcall(c.tailcall, cache); err != nil {
-			missing(tailcall, err)
+		if command, err := h.findTailcall(c.tailcall, cache); err != nil {
+			leaveOut(tailcall, err)
 		} else {
-			all = append(all, &candidate{name: tailcall, workloads: graphQL, fresh: func() (*process, error) { return s.startTailcall(command) }})
+			all = append(all, &candidate{name: tailcall, workloads: graphQL, fresh: func() (*process, error) { return h.startTailcall(command) }})
 		}
 	}
-	if named(c.candidates, mercury) {
-		if script, err := s.findMercurius(cache); err != nil {
-			missing(mercury, err)
+	if named(c.candidates, mercurius) {
+		if script, err := h.findMercurius(cache); err != nil {
+			leaveOut(mercurius, err)
 		} else {
-			all = append(all, &candidate{name: mercury, workloads: graphQL, fresh: func() (*process, error) { return s.startMercurius(script) }})
+			all = append(all, &candidate{name: mercurius, workloads: graphQL, fresh: func() (*process, error) { return h.startMercurius(script) }})
 		}
 	}
 	var wanted []*candidate
@@ -108,25 +98,10 @@ func (s *stage) candidates(c config) ([]*candidate, error) {
 	return wanted, nil
 }
 
-// userCacheFlag sets how many users the project keeps.
-const userCacheFlag = "--user-cache-size"
-
-// userCacheSize is how many users the project keeps by default; ok is false if
-// it has no such setting.
-func (s *stage) userCacheSize() (size int, ok bool) {
-	help, _ := exec.CommandContext(s.ctx, filepath.Join(s.dir, "veranda"), "public-api", "--help").Output()
-	m := regexp.MustCompile(userCacheFlag + `\b.*\(default (\d+);`).FindSubmatch(help)
-	if m == nil {
-		return 0, false
-	}
-	size, err := strconv.Atoi(string(m[1]))
-	return size, err == nil
-}
-
-// startGateway starts a program that prints where it listens, on the cores of
-// the gateway, and waits until it answers.
-func (s *stage) startGateway(env []string, args ...string) (*process, error) {
-	p, err := s.start(s.layout.gateway, env, args...)
+// startGateway starts a program that prints its URL, on the gateway's cores,
+// and waits until it serves GraphQL.
+func (h *harness) startGateway(env []string, args ...string) (*process, error) {
+	p, err := h.start(h.layout.gateway, env, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -134,12 +109,12 @@ func (s *stage) startGateway(env []string, args ...string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The last one: a program may log where its backends are before.
+	// The last URL: a program may log its backends' URLs before.
 	p.url = urls[len(urls)-1]
-	return p, s.waitAnswer(p)
+	return p, h.waitReady(p)
 }
 
-func (s *stage) waitAnswer(p *process) error {
+func (h *harness) waitReady(p *process) error {
 	for range 500 {
 		resp, err := http.Post(p.url+"/graphql", "application/json", strings.NewReader(`{"query":"{__typename}"}`))
 		if err == nil {
@@ -154,16 +129,15 @@ func (s *stage) waitAnswer(p *process) error {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	return fmt.Errorf("%s does not answer: %s", p.cmd.Args, p.log)
+	return fmt.Errorf("%s is not ready after 5 s: %s", p.cmd.Args, p.log)
 }
 
-// findTailcall gives the command that runs Tailcall. The newest release needs
-// a newer C library than some systems have; then the script says how it got
-// one, or takes the last release that needs none.
-func (s *stage) findTailcall(command, cache string) ([]string, error) {
+// findTailcall returns the command that runs Tailcall: the given one, or what
+// tailcall.sh installs.
+func (h *harness) findTailcall(command, cache string) ([]string, error) {
 	if command == "" {
 		var stderr bytes.Buffer
-		install := exec.CommandContext(s.ctx, "bash", "bench/load/tailcall.sh", cache)
+		install := exec.CommandContext(h.ctx, "bash", "load/tailcall.sh", cache)
 		install.Stderr = &stderr
 		out, err := install.Output()
 		if err != nil {
@@ -172,11 +146,11 @@ func (s *stage) findTailcall(command, cache string) ([]string, error) {
 		command = string(out)
 	}
 	fields := strings.Fields(command)
-	version, err := exec.CommandContext(s.ctx, fields[0], append(fields[1:], "--version")...).CombinedOutput()
+	version, err := exec.CommandContext(h.ctx, fields[0], append(fields[1:], "--version")...).CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("does not run: %s", lastLine(string(version)))
 	}
-	s.notes = append(s.notes, "measured: "+strings.TrimSpace(string(version)))
+	h.notes = append(h.notes, "measured: "+strings.TrimSpace(string(version)))
 	return fields, nil
 }
 
@@ -188,36 +162,36 @@ func lastLine(s string) string {
 //go:embed tailcall.graphql
 var tailcallConfig string
 
-func (s *stage) startTailcall(command []string) (*process, error) {
+func (h *harness) startTailcall(command []string) (*process, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
 	var text bytes.Buffer
 	if err := template.Must(template.New("").Delims("<<", ">>").Parse(tailcallConfig)).Execute(&text, map[string]string{
-		"Port": port, "Listings": s.urls[0], "Users": s.urls[1],
+		"Port": port, "Workers": strconv.Itoa(h.layout.gatewayCores()), "Listings": h.urls[0], "Users": h.urls[1],
 	}); err != nil {
 		return nil, err
 	}
-	name := filepath.Join(s.dir, "tailcall-"+port+".graphql")
+	name := filepath.Join(h.dir, "tailcall-"+port+".graphql")
 	if err := os.WriteFile(name, text.Bytes(), 0o600); err != nil {
 		return nil, err
 	}
-	return s.startAt(port, []string{"TAILCALL_TRACKER=false", "TAILCALL_LOG_LEVEL=error"},
+	return h.startAt(port, []string{"TAILCALL_TRACKER=false", "TAILCALL_LOG_LEVEL=error"},
 		append(slices.Clone(command), "start", name)...)
 }
 
-// startAt starts a gateway that is told its port.
-func (s *stage) startAt(port string, env []string, args ...string) (*process, error) {
-	p, err := s.start(s.layout.gateway, env, args...)
+// startAt starts a gateway that has to be given its port.
+func (h *harness) startAt(port string, env []string, args ...string) (*process, error) {
+	p, err := h.start(h.layout.gateway, env, args...)
 	if err != nil {
 		return nil, err
 	}
 	p.url = "http://127.0.0.1:" + port
-	return p, s.waitAnswer(p)
+	return p, h.waitReady(p)
 }
 
-// freePort is for programs that cannot pick one by themselves.
+// freePort returns a free port, for programs that cannot pick one.
 func freePort() (string, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -227,13 +201,13 @@ func freePort() (string, error) {
 	return strconv.Itoa(ln.Addr().(*net.TCPAddr).Port), nil
 }
 
-// What npm installs for Mercurius, and the script that uses it.
+// mercuriusPackages are what npm installs for mercurius.mjs.
 var mercuriusPackages = []string{"mercurius@16.10.1", "fastify@5.12.8", "graphql@16.15.0", "undici@7.30.2"}
 
 //go:embed mercurius.mjs
 var mercuriusScript []byte
 
-func (s *stage) findMercurius(cache string) (script string, err error) {
+func (h *harness) findMercurius(cache string) (script string, err error) {
 	folder := filepath.Join(cache, mercuriusPackages[0])
 	script = filepath.Join(folder, "mercurius.mjs")
 	if _, err := exec.LookPath("node"); err != nil {
@@ -241,19 +215,18 @@ func (s *stage) findMercurius(cache string) (script string, err error) {
 	}
 	if !exists(filepath.Join(folder, "node_modules", "mercurius")) {
 		args := append([]string{"install", "--prefix", folder, "--no-audit", "--no-fund", "--ignore-scripts"}, mercuriusPackages...)
-		if out, err := exec.CommandContext(s.ctx, "npm", args...).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(h.ctx, "npm", args...).CombinedOutput(); err != nil {
 			return "", fmt.Errorf("not installed: %s", lastLine(string(out)))
 		}
 	}
-	s.notes = append(s.notes, "measured: "+strings.Join(mercuriusPackages, ", ")+", a process for each core of the gateway")
+	h.notes = append(h.notes, "measured: "+strings.Join(mercuriusPackages, ", ")+", a process for each core of the gateway")
 	return script, os.WriteFile(script, mercuriusScript, 0o600)
 }
 
-func (s *stage) startMercurius(script string) (*process, error) {
+func (h *harness) startMercurius(script string) (*process, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	processes := 1 + strings.Count(s.layout.gateway, ",")
-	return s.startAt(port, []string{"NODE_ENV=production"}, "node", script, s.urls[0], s.urls[1], port, strconv.Itoa(processes))
+	return h.startAt(port, []string{"NODE_ENV=production"}, "node", script, h.urls[0], h.urls[1], port, strconv.Itoa(h.layout.gatewayCores()))
 }

@@ -17,19 +17,19 @@ import (
 	"github.com/veranda-go/veranda/bench"
 )
 
-// checks are what looking at a sample of answers found.
+// checks counts the checked responses of a sample.
 type checks struct {
 	checked, wrong int
 	firstWrong     string
 }
 
-// checkEvery is the pause between two checks: often enough to see what a load
-// breaks, too seldom to be part of it.
+// checkEvery is the interval of checks: short enough to see what load breaks,
+// too long to add to the load.
 const checkEvery = 20 * time.Millisecond
 
-// check asks a candidate for random pages until ctx ends, and compares every
-// answer in full with the backends' rows.
-func (s *stage) check(ctx context.Context, p *candidate, w bench.Workload, seed int64) (c checks) {
+// check requests random pages until ctx ends, and compares each response in
+// full with the backends' rows.
+func (h *harness) check(ctx context.Context, p *candidate, w bench.Workload, seed int64) (c checks) {
 	random := rand.New(rand.NewPCG(uint64(seed), 1))
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
@@ -41,12 +41,12 @@ func (s *stage) check(ctx context.Context, p *candidate, w bench.Workload, seed 
 		}
 		page := 1 + random.IntN(max(w.Pages, 1))
 		method, path, body := w.Request(page)
-		answer, err := s.ask(ctx, method, p.url+path, "application/json", body)
+		response, err := h.request(ctx, method, p.url+path, "application/json", body)
 		if ctx.Err() != nil {
 			return c
 		}
 		if err == nil {
-			err = w.Check(s.data, page, answer)
+			err = w.Check(h.data, page, response)
 		}
 		c.checked++
 		if err != nil {
@@ -57,8 +57,9 @@ func (s *stage) check(ctx context.Context, p *candidate, w bench.Workload, seed 
 	}
 }
 
-// ask gives the body of an answer with status 200.
-func (s *stage) ask(ctx context.Context, method, url, contentType, body string) ([]byte, error) {
+// request returns the body of a response with status 200; other statuses are
+// errors.
+func (h *harness) request(ctx context.Context, method, url, contentType, body string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -66,7 +67,7 @@ func (s *stage) ask(ctx context.Context, method, url, contentType, body string) 
 	if body != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
-	resp, err := s.client.Do(req)
+	resp, err := h.client.Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -78,23 +79,22 @@ func (s *stage) ask(ctx context.Context, method, url, contentType, body string) 
 	return b, err
 }
 
-// freshness is what asking right after writes found.
+// freshness counts the reads right after a write.
 type freshness struct {
-	candidate    string
-	asked, stale int
-	failed       int
+	candidate            string
+	reads, stale, failed int
 }
 
-// writers is how many write and ask at once when freshness is tried.
+// writers is the number of concurrent writers of the freshness test.
 const writers = 8
 
-// tryFreshness creates listings while W1 is loaded, and asks W1's own question
-// right after each creation was acknowledged. The new listing must be there.
-// The backends are as far away as W6's, so that reads take their time and a
-// writer has every chance to be handed one that began before.
-func (s *stage) tryFreshness(c config, r *results, all []*candidate) error {
+// tryFreshness creates listings under the load of W1, and sends W1's own query
+// as soon as each creation is acknowledged. The response must have the new
+// listing. The backends are as slow as in W6, so that a read that began before
+// the write is likely to be in flight still.
+func (h *harness) tryFreshness(c config, r *results, all []*candidate) error {
 	w := bench.Workloads[0]
-	if err := s.delayBackend(bench.Workloads[5].DelayUS); err != nil {
+	if err := h.delayBackend(bench.Workloads[5].DelayUS); err != nil {
 		return err
 	}
 	for _, p := range all {
@@ -108,14 +108,14 @@ func (s *stage) tryFreshness(c config, r *results, all []*candidate) error {
 		for i := range writers {
 			wg.Go(func() {
 				for !over.Load() {
-					// Straight at the listing service, as another process would
-					// write, or through the candidate where it can.
-					fresh, err := s.writeThenRead(p, w, p.writes && i%2 == 1)
-					if s.ctx.Err() != nil {
+					// Directly at the listing service, as another process would
+					// write, or through a candidate that can.
+					fresh, err := h.writeThenRead(p, w, p.writes && i%2 == 1)
+					if h.ctx.Err() != nil {
 						return
 					}
 					mu.Lock()
-					f.asked++
+					f.reads++
 					if err != nil {
 						f.failed++
 					} else if !fresh {
@@ -125,29 +125,29 @@ func (s *stage) tryFreshness(c config, r *results, all []*candidate) error {
 				}
 			})
 		}
-		_, err := s.wrk(p, w, c.fresh, 1)
+		_, err := h.wrk(p, w, c.fresh, 1)
 		over.Store(true)
 		wg.Wait()
 		if err != nil {
 			return err
 		}
 		r.fresh = append(r.fresh, f)
-		fmt.Printf("fresh %-16s asked %d times right after a write: %d stale, %d failed\n", p.name, f.asked, f.stale, f.failed)
-		if _, err := s.get(s.urls[0] + bench.ResetPath); err != nil {
+		fmt.Printf("fresh %-16s %d reads right after a write: %d stale, %d failed\n", p.name, f.reads, f.stale, f.failed)
+		if _, err := h.get(h.urls[0] + bench.ResetPath); err != nil {
 			return err
 		}
 	}
-	return s.delayBackend(0)
+	return h.delayBackend(0)
 }
 
-// writeThenRead creates a listing, and tells whether W1 shows it.
-func (s *stage) writeThenRead(p *candidate, w bench.Workload, through bool) (fresh bool, err error) {
-	target, contentType, form := s.urls[0]+"/listings", "application/x-www-form-urlencoded",
+// writeThenRead creates a listing, and reports whether W1's response has it.
+func (h *harness) writeThenRead(p *candidate, w bench.Workload, through bool) (fresh bool, err error) {
+	target, contentType, form := h.urls[0]+"/listings", "application/x-www-form-urlencoded",
 		url.Values{"user_id": {"7"}, "listing_type": {"rent"}, "price": {"6000"}}.Encode()
 	if through {
 		target, contentType, form = p.url+"/public-api/listings", "application/json", `{"user_id":7,"listing_type":"rent","price":6000}`
 	}
-	b, err := s.ask(s.ctx, "POST", target, contentType, form)
+	b, err := h.request(h.ctx, "POST", target, contentType, form)
 	if err != nil {
 		return false, err
 	}
@@ -158,7 +158,7 @@ func (s *stage) writeThenRead(p *candidate, w bench.Workload, through bool) (fre
 		return false, err
 	}
 	method, path, body := w.Request(1)
-	if b, err = s.ask(s.ctx, method, p.url+path, "application/json", body); err != nil {
+	if b, err = h.request(h.ctx, method, p.url+path, "application/json", body); err != nil {
 		return false, err
 	}
 	var page struct {
@@ -178,23 +178,22 @@ func (s *stage) writeThenRead(p *candidate, w bench.Workload, through bool) (fre
 			return true, nil
 		}
 	}
-	// Others write too: a page may have moved on, past ours.
+	// The other writers' listings may have moved it off the page.
 	return oldest > created.Listing.ID, nil
 }
 
-// memory is what many different queries left behind.
+// memory is a process's peak memory before and after many distinct queries.
 type memory struct {
-	candidate string
-	before    float64 // MiB after the first answers
-	peak      float64
-	failed    int64
+	candidate    string
+	before, peak float64 // MiB
+	failed       int64
 }
 
-// tryMemory sends queries that differ in their texts to a fresh process of
-// each candidate that has an engine.
-func (s *stage) tryMemory(c config, r *results, all []*candidate) error {
+// tryMemory sends distinct queries to a fresh process of each candidate that
+// parses queries.
+func (h *harness) tryMemory(c config, r *results, all []*candidate) error {
 	for _, p := range all {
-		if p.name == floor || p.name == constant {
+		if p.name == baseline || p.name == constant {
 			continue
 		}
 		fresh, err := p.fresh()
@@ -206,9 +205,9 @@ func (s *stage) tryMemory(c config, r *results, all []*candidate) error {
 		var wg sync.WaitGroup
 		for range 16 {
 			wg.Go(func() {
-				for n := next.Add(1); n <= int64(c.distinct) && s.ctx.Err() == nil; n = next.Add(1) {
+				for n := next.Add(1); n <= int64(c.distinct) && h.ctx.Err() == nil; n = next.Add(1) {
 					alias := "a" + strconv.FormatInt(n, 10)
-					b, err := s.ask(s.ctx, "POST", fresh.url+"/graphql", "application/json",
+					b, err := h.request(h.ctx, "POST", fresh.url+"/graphql", "application/json",
 						`{"query":"{`+alias+`:__typename listings(pageNum:1,pageSize:1){`+alias+`:id}}"}`)
 					if err != nil || !strings.Contains(string(b), alias) || strings.Contains(string(b), `"errors"`) {
 						failed.Add(1)
@@ -220,7 +219,7 @@ func (s *stage) tryMemory(c config, r *results, all []*candidate) error {
 		m.peak, m.failed = fresh.peak(), failed.Load()
 		fresh.end()
 		r.memory = append(r.memory, m)
-		fmt.Printf("memory %-16s %4.0f MiB, after %d distinct queries at most %4.0f MiB (%d failed)\n", p.name, m.before, c.distinct, m.peak, m.failed)
+		fmt.Printf("memory %-16s %4.0f MiB, after %d distinct queries %4.0f MiB (%d failed)\n", p.name, m.before, c.distinct, m.peak, m.failed)
 	}
 	return nil
 }

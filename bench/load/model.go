@@ -7,15 +7,15 @@ import (
 	"github.com/veranda-go/veranda/bench"
 )
 
-// measured is one point of the model of cost.
+// measured is one point of the cost model.
 type measured struct {
 	rows, connections, delayUS int
 	sample
 }
 
-// measureModel loads the project with W4 over rows, connections and latency,
-// one of them at a time.
-func (s *stage) measureModel(c config, r *results, all []*candidate) error {
+// measureModel loads veranda with W4 and varies rows, connections and latency,
+// one at a time.
+func (h *harness) measureModel(c config, r *results, all []*candidate) error {
 	base := bench.Workloads[3]
 	base.Name = "model"
 	var points []bench.Workload
@@ -35,23 +35,23 @@ func (s *stage) measureModel(c config, r *results, all []*candidate) error {
 		points = append(points, w)
 	}
 	for _, p := range all {
-		if p.name != project {
+		if p.name != veranda {
 			continue
 		}
 		for i, w := range points {
-			if err := s.delayBackend(w.DelayUS); err != nil {
+			if err := h.delayBackend(w.DelayUS); err != nil {
 				return err
 			}
-			x, err := s.load(p, w, max(c.seconds/2, time.Second), int64(i)+100)
+			x, err := h.load(p, w, max(c.seconds/2, time.Second), int64(i)+100)
 			if err != nil {
 				return err
 			}
 			r.model = append(r.model, measured{w.Size, w.Connections, w.DelayUS, x})
-			fmt.Printf("model %3d rows %3d connections %5.1f ms away: %8.0f req/s  p50 %6.2f ms  cpu %6.1f us/req  calls %5.2f/req\n",
+			fmt.Printf("model %3d rows %3d connections %5.1f ms delay: %8.0f req/s  p50 %6.2f ms  cpu %6.1f us/req  calls %5.2f/req\n",
 				w.Size, w.Connections, float64(w.DelayUS)/1000, x.rps, x.p50/1000, x.cpu, x.calls)
 		}
 	}
-	return s.delayBackend(0)
+	return h.delayBackend(0)
 }
 
 // perRow fits cpu = fixed + row × rows to the points that differ in rows only.

@@ -9,28 +9,28 @@ import (
 	"time"
 )
 
-// meter tells how much of the machine others used between its start and now:
-// a run beside a compiler says little, and the results should say so.
+// meter measures the CPU time that other programs use from its start on:
+// results measured beside a compiler mean little, and have to say so.
 type meter struct {
 	since     time.Time
 	busy, own time.Duration
 }
 
-func startMeter(s *stage) meter { return meter{time.Now(), busyTime(s.cores), s.ownTime()} }
+func startMeter(h *harness) meter { return meter{time.Now(), busyTime(h.cores), h.ownTime()} }
 
-// others is how many cores were busy with what is not ours. ok is false where
-// the sum cannot be: then it is not known, which is not the same as none.
-func (m meter) others(s *stage) (cores float64, ok bool) {
-	return foreign(busyTime(s.cores)-m.busy, s.ownTime()-m.own, time.Since(m.since))
+// others returns how many cores other programs kept busy. ok is false where
+// the counters contradict each other, so that the number is unknown.
+func (m meter) others(h *harness) (cores float64, ok bool) {
+	return otherCores(busyTime(h.cores)-m.busy, h.ownTime()-m.own, time.Since(m.since))
 }
 
-func foreign(busy, own, elapsed time.Duration) (cores float64, ok bool) {
-	const rounding = 0.05 // the kernel counts in ticks, and not all at the same moment
+func otherCores(busy, own, elapsed time.Duration) (cores float64, ok bool) {
+	const rounding = 0.05 // the kernel counts in ticks, and updates its counters at different moments
 	cores = (busy - own).Seconds() / elapsed.Seconds()
 	return max(cores, 0), cores > -rounding
 }
 
-// busyTime is how long some cores have worked, for anybody.
+// busyTime returns how long the given cores have been busy since boot.
 func busyTime(cores []string) time.Duration {
 	stat, _ := os.ReadFile("/proc/stat")
 	ticks := int64(0)
@@ -48,12 +48,12 @@ func busyTime(cores []string) time.Duration {
 	return time.Duration(ticks) * tick
 }
 
-// ownTime is the processor time of this process, of what it runs and of what
-// it ran.
-func (s *stage) ownTime() time.Duration {
+// ownTime returns the CPU time of this process and of its descendants, running
+// and ended.
+func (h *harness) ownTime() time.Duration {
 	self, _ := processTimes(os.Getpid())
 	sum := self.own + self.ended
-	for _, p := range s.processes {
+	for _, p := range h.processes {
 		select {
 		case <-p.done: // counted among the ended
 		default:
@@ -64,7 +64,7 @@ func (s *stage) ownTime() time.Duration {
 	return sum
 }
 
-// times are processor times of a process: its own, and of children that ended.
+// times are the CPU times of a process: its own, and its ended children's.
 type times struct{ own, ended time.Duration }
 
 func processTimes(pid int) (times, error) {

@@ -10,14 +10,14 @@ import (
 	"github.com/veranda-go/veranda/bench"
 )
 
-// colours tell the candidates apart, also for who sees few colours: they
-// differ in lightness too, and each dot has its name in a title.
-var colours = map[string]string{
-	project: "#0b5394", noCache: "#6fa8dc", cache: "#6fa8dc", floor: "#38761d", constant: "#999999", plain: "#cc0000", tailcall: "#e69138", mercury: "#674ea7",
+// colors differ in lightness too, for readers with color blindness; each dot
+// has its candidate's name in a title.
+var colors = map[string]string{
+	veranda: "#0b5394", verandaCache: "#6fa8dc", baseline: "#38761d", constant: "#999999", gqlgen: "#cc0000", tailcall: "#e69138", mercurius: "#674ea7",
 }
 
-// plot draws requests a second, one line for each workload, on a logarithmic
-// scale. It needs no font and nothing from another host.
+// plot returns an SVG of the requests per second, a line for each workload, on
+// a logarithmic scale. It loads no font and nothing from another host.
 func (r *results) plot() string {
 	const left, right, top, rowHeight, width = 60, 30, 60, 46, 860
 	var workloads, names []string
@@ -43,8 +43,8 @@ func (r *results) plot() string {
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="13">`+"\n", width, bottom+50)
 	fmt.Fprintf(&b, `<title>Requests per second by workload</title><rect width="%d" height="%d" fill="#fff"/>`+"\n", width, bottom+50)
 	for i, name := range names {
-		colour := colourOf(name)
-		fmt.Fprintf(&b, `<circle cx="%d" cy="20" r="6" fill="%s"/><text x="%d" y="25">%s</text>`+"\n", left+i*115, colour, left+10+i*115, html.EscapeString(name))
+		color := colorOf(name)
+		fmt.Fprintf(&b, `<circle cx="%d" cy="20" r="6" fill="%s"/><text x="%d" y="25">%s</text>`+"\n", left+i*115, color, left+10+i*115, html.EscapeString(name))
 	}
 	for e := from; e <= to; e++ {
 		v := math.Pow(10, e)
@@ -59,7 +59,7 @@ func (r *results) plot() string {
 			if c.workload.Name == w {
 				v := c.median(rps.of)
 				fmt.Fprintf(&b, `<circle cx="%.1f" cy="%d" r="7" fill="%s" fill-opacity=".85" stroke="#fff"><title>%s %s (%s): %.0f requests/s</title></circle>`+"\n",
-					x(v), y, colourOf(c.candidate), w, html.EscapeString(c.candidate), html.EscapeString(about(w)), v)
+					x(v), y, colorOf(c.candidate), w, html.EscapeString(c.candidate), html.EscapeString(about(w)), v)
 			}
 		}
 	}
@@ -67,11 +67,11 @@ func (r *results) plot() string {
 	return b.String()
 }
 
-func colourOf(candidate string) string {
-	if c, ok := colours[candidate]; ok {
+func colorOf(candidate string) string {
+	if c, ok := colors[candidate]; ok {
 		return c
 	}
-	return "#c27ba0" // a variant
+	return "#c27ba0" // of -variant or -binary
 }
 
 func about(workload string) string {

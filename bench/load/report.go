@@ -12,18 +12,18 @@ import (
 	"strings"
 )
 
-// print writes all tables, which are Markdown and plain enough for a terminal.
+// print writes all tables in Markdown.
 func (r *results) print(w io.Writer) {
 	fmt.Fprintf(w, "\n%s", r.tables())
 }
 
 func (r *results) tables() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Machine: %s. %s Medians of %d rounds of %s, candidates by turns.\n\n", r.machine, r.layout, r.rounds, r.seconds)
-	const noise = "requests/s and latencies are noise; ratios of CPU per request are rough; calls, memory, freshness, wrong answers and allocations mean something"
+	fmt.Fprintf(&b, "Machine: %s. %s Medians of %d rounds of %s, alternating between the candidates.\n\n", r.machine, r.layout, r.rounds, r.seconds)
+	const noise = "requests/s and latencies are noise and ratios of CPU per request are rough; calls, memory, freshness, wrong responses and allocations are valid"
 	switch {
 	case !r.othersKnown:
-		fmt.Fprintf(&b, "How busy other programs kept the cores meanwhile is not known: take it that %s.\n\n", noise)
+		fmt.Fprintf(&b, "It is unknown how busy other programs kept the cores meanwhile: assume that %s.\n\n", noise)
 	case r.noisy():
 		fmt.Fprintf(&b, "Other programs kept %.1f cores busy meanwhile: %s.\n\n", r.others, noise)
 	default:
@@ -36,7 +36,7 @@ func (r *results) tables() string {
 		b.WriteByte('\n')
 	}
 
-	table(&b, "| workload | candidate | requests/s | p50 ms | p99 ms | CPU µs/request | backend calls/request | peak MiB | answers checked | wrong | failed |")
+	table(&b, "| workload | candidate | requests/s | p50 ms | p99 ms | CPU µs/request | backend calls/request | peak MiB | responses checked | wrong | failed |")
 	for _, c := range r.cells {
 		checked, wrong, failed := 0, 0, int64(0)
 		for _, x := range c.rounds {
@@ -48,19 +48,19 @@ func (r *results) tables() string {
 			m(func(x sample) float64 { return x.calls }), m(func(x sample) float64 { return x.peak }), checked, wrong, failed)
 	}
 
-	if r.has(project) {
+	if r.has(veranda) {
 		r.ratios(&b, rps)
 		r.ratios(&b, cpu)
 	}
 	if v := r.verdicts(); len(v) > 0 {
-		b.WriteString("\nTargets; \"tie\" is a miss by less than 15 %, \"noise\" is not judged, since the machine was busy:\n\n")
+		b.WriteString("\nTargets. A tie misses by less than 15 %; noise is not judged, since the machine was busy:\n\n")
 		table(&b, "| target | got | |")
 		for _, v := range v {
 			fmt.Fprintf(&b, "| %s | %s | %s |\n", v.text, v.got, v.result)
 		}
 	}
 	if len(r.allocs) > 0 {
-		b.WriteString("\nAllocations of one request through the whole layer, backends in the same process (Go benchmarks):\n\n")
+		b.WriteString("\nAllocations of one request through the whole layer, with backends in the same process (Go benchmarks):\n\n")
 		names := slices.Collect(maps.Keys(r.allocs))
 		slices.Sort(names)
 		table(&b, "| workload/candidate | allocations |")
@@ -69,53 +69,53 @@ func (r *results) tables() string {
 		}
 	}
 	if len(r.fresh) > 0 {
-		b.WriteString("\nAsked right after a write was acknowledged, under the load of W1 with backends 5 ms away:\n\n")
-		table(&b, "| candidate | asked | stale | failed |")
+		b.WriteString("\nReads right after an acknowledged write, under the load of W1 with backends that take 5 ms:\n\n")
+		table(&b, "| candidate | reads | stale | failed |")
 		for _, f := range r.fresh {
-			fmt.Fprintf(&b, "| %s | %d | %d | %d |\n", f.candidate, f.asked, f.stale, f.failed)
+			fmt.Fprintf(&b, "| %s | %d | %d | %d |\n", f.candidate, f.reads, f.stale, f.failed)
 		}
 	}
 	if len(r.memory) > 0 {
-		b.WriteString("\nPeak memory of a fresh process, at the start and after many queries that differ in their texts:\n\n")
+		b.WriteString("\nPeak memory of a fresh process, at the start and after many distinct queries:\n\n")
 		table(&b, "| candidate | at the start | after | failed |")
 		for _, m := range r.memory {
 			fmt.Fprintf(&b, "| %s | %.0f MiB | %.0f MiB | %d |\n", m.candidate, m.before, m.peak, m.failed)
 		}
 	}
 	if len(r.model) > 0 {
-		b.WriteString("\nThe project under W4's question, one thing changed at a time:\n\n")
-		table(&b, "| rows | connections | backends away | requests/s | p50 ms | CPU µs/request | calls/request |")
+		b.WriteString("\nVeranda under W4, one parameter varied at a time:\n\n")
+		table(&b, "| rows | connections | backends take | requests/s | p50 ms | CPU µs/request | calls/request |")
 		for _, m := range r.model {
 			fmt.Fprintf(&b, "| %d | %d | %.0f ms | %.0f | %.2f | %.1f | %.2f |\n", m.rows, m.connections, float64(m.delayUS)/1000, m.rps, m.p50/1000, m.cpu, m.calls)
 		}
 		if fixed, row, ok := r.perRow(); ok {
-			fmt.Fprintf(&b, "\nCPU per request ≈ %.0f µs + %.2f µs × rows (least squares over the rows above), so one core of the gateway is full at %.0f requests/s of 20 rows.\n",
+			fmt.Fprintf(&b, "\nCPU per request ≈ %.0f µs + %.2f µs × rows (least squares over the rows above), so one core of the gateway is saturated at %.0f requests/s of 20 rows.\n",
 				fixed, row, 1e6/(fixed+20*row))
 		}
 	}
 	return b.String()
 }
 
-// ratios is a table of the project over the others.
+// ratios writes a table of veranda's numbers divided by the others'.
 func (r *results) ratios(b *strings.Builder, m metric) {
 	var others []string
 	for _, c := range r.cells {
-		if c.candidate != project && !strings.Contains(" "+strings.Join(others, " ")+" ", " "+c.candidate+" ") {
+		if c.candidate != veranda && !strings.Contains(" "+strings.Join(others, " ")+" ", " "+c.candidate+" ") {
 			others = append(others, c.candidate)
 		}
 	}
 	if len(others) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n%s, the project's ÷ the others', medians over the rounds (≈ is a tie):\n\n", m.name)
+	fmt.Fprintf(b, "\n%s, veranda's ÷ the other candidate's, medians over the rounds (≈ is a tie):\n\n", m.name)
 	table(b, "| workload | ÷ "+strings.Join(others, " | ÷ ")+" |")
 	for _, c := range r.cells {
-		if c.candidate != project {
+		if c.candidate != veranda {
 			continue
 		}
 		fmt.Fprintf(b, "| %s |", c.workload.Name)
 		for _, o := range others {
-			x, ok := r.ratio(m, c.workload.Name, project, o)
+			x, ok := r.ratio(m, c.workload.Name, veranda, o)
 			switch {
 			case !ok:
 				b.WriteString(" – |")
@@ -129,23 +129,22 @@ func (r *results) ratios(b *strings.Builder, m metric) {
 	}
 }
 
-// table begins a Markdown table.
+// table writes the head of a Markdown table.
 func table(b *strings.Builder, head string) {
 	fmt.Fprintf(b, "%s\n|%s\n", head, strings.Repeat(" --- |", strings.Count(head, "|")-1))
 }
 
-// Marks between which publish puts the tables. The rest of the page is for
-// people to write.
+// Marks of the part of the page that publish writes.
 const (
 	begin = "<!-- bench:begin -->"
 	end   = "<!-- bench:end -->"
 )
 
-// publish puts the tables into the page, and the plot and the raw results
-// beside it. It does not put noise there unless told to.
+// publish writes the tables to the page, and the plot and the raw results to
+// their files. It refuses the results of a busy machine, unless busy is set.
 func (r *results) publish(page, plot, results, raw string, busy bool) error {
 	if r.noisy() && !busy {
-		return errors.New("not published: other programs kept the machine busy (-busy publishes all the same); the results are in " + raw)
+		return errors.New("not published, since other programs kept the machine busy (-busy publishes anyway); the results are in " + raw)
 	}
 	text, err := os.ReadFile(page)
 	if err != nil {

@@ -16,17 +16,18 @@ import (
 	"github.com/veranda-go/veranda/bench"
 )
 
-// sample is one round of one cell.
+// sample is one round of a cell.
 type sample struct {
-	rps, p50, p99    float64 // requests a second, microseconds
-	cpu              float64 // microseconds of the gateway per request
-	calls            float64 // of backends per request
-	peak             float64 // MiB
+	rps              float64 // requests per second
+	p50, p99         float64 // latency in microseconds
+	cpu              float64 // CPU time of the gateway per request, in microseconds
+	calls            float64 // backend calls per request
+	peak             float64 // resident memory in MiB
 	requests, errors int64
 	checks
 }
 
-// results are everything that a run found.
+// results has everything that a run measured.
 type results struct {
 	machine, layout string
 	notes           []string
@@ -38,11 +39,11 @@ type results struct {
 	fresh           []freshness
 	memory          []memory
 	model           []measured
-	allocs          map[string]float64 // of the Go benchmarks, by name
+	allocs          map[string]float64 // of the Go benchmarks, by workload/candidate
 	ours            []ours
 }
 
-// ours is one way of starting the project.
+// ours is a candidate that is veranda.
 type ours struct {
 	name   string
 	cached bool
@@ -74,7 +75,7 @@ func (r *results) cell(workload, candidate string) *cell {
 	return nil
 }
 
-// has tells whether a candidate took part.
+// has reports whether a candidate took part.
 func (r *results) has(candidate string) bool {
 	return slices.ContainsFunc(r.cells, func(c cell) bool { return c.candidate == candidate })
 }
@@ -110,8 +111,8 @@ func median(v []float64) float64 {
 	return v[len(v)/2]
 }
 
-// ratio is the median over the rounds of a ÷ b: the two halves of a round are
-// neighbours in time, so the machine's drift cancels out.
+// ratio returns the median over the rounds of a ÷ b. Both run within a round,
+// so the machine's drift cancels out.
 func (r *results) ratio(m metric, workload, a, b string) (float64, bool) {
 	x, y := r.cell(workload, a), r.cell(workload, b)
 	if x == nil || y == nil {
@@ -126,17 +127,17 @@ func (r *results) ratio(m metric, workload, a, b string) (float64, bool) {
 	return median(all), len(all) > 0
 }
 
-// tie is the difference that means nothing on a shared machine.
+// tie is the largest difference that means nothing on a shared machine.
 const tie = 0.15
 
-// verdict is one target and what came of it.
+// verdict is a target and its result.
 type verdict struct {
 	text   string
 	result string // pass, miss, tie, noise, not measured
 	got    string
 }
 
-// target is a ratio that is wanted: at least, or at most.
+// target is a wanted ratio: at least limit, or at most.
 type target struct {
 	workload, against string
 	metric            metric
@@ -144,27 +145,27 @@ type target struct {
 	atMost            bool
 }
 
-// targets without the user cache (off) and with it.
+// targets returns the targets of veranda without and with its user cache.
 func targets(cached bool) []target {
-	toFloor, rest := 0.6, 0.9
+	toBaseline, rest := 0.6, 0.9
 	if cached {
-		toFloor, rest = 1.0, 1.1
+		toBaseline, rest = 1.0, 1.1
 	}
 	list := []target{
 		{"W1", tailcall, rps, 2, false}, {"W1", tailcall, cpu, 1, true},
 		{"W2", tailcall, rps, 1.2, false}, {"W2", tailcall, cpu, 1, true},
 		{"W3", constant, rps, 0.85, false},
-		{"W4", floor, rps, toFloor, false}, {"W4", tailcall, rps, 3.5, false}, {"W4", mercury, rps, 2, false},
-		{"W6", floor, rps, toFloor, false}, {"W6", tailcall, rps, 3.5, false}, {"W6", mercury, rps, 2, false},
-		{"W5", floor, rps, rest, false},
+		{"W4", baseline, rps, toBaseline, false}, {"W4", tailcall, rps, 3.5, false}, {"W4", mercurius, rps, 2, false},
+		{"W6", baseline, rps, toBaseline, false}, {"W6", tailcall, rps, 3.5, false}, {"W6", mercurius, rps, 2, false},
+		{"W5", baseline, rps, rest, false},
 	}
 	for _, w := range bench.Workloads {
-		list = append(list, target{w.Name, floor, p99, 1, true})
+		list = append(list, target{w.Name, baseline, p99, 1, true})
 	}
 	return list
 }
 
-// verdicts judges each way of starting the project by its targets.
+// verdicts compares each veranda with its targets.
 func (r *results) verdicts() []verdict {
 	var out []verdict
 	judge := func(name string, cached bool) {
@@ -219,21 +220,22 @@ func (r *results) verdicts() []verdict {
 		}
 		for _, f := range r.fresh {
 			if f.candidate == o.name {
-				absolute(o.name+": answers after a write that miss it: none", float64(f.stale+f.failed), 1, fmt.Sprintf(" of %d", f.asked))
+				absolute(o.name+": reads after a write that miss it: none", float64(f.stale+f.failed), 1, fmt.Sprintf(" of %d", f.reads))
 			}
 		}
 	}
-	if ours, theirs := r.allocs["W4/"+project], r.allocs["W4/"+plain]; ours > 0 && theirs > 0 {
+	if ours, theirs := r.allocs["W4/"+veranda], r.allocs["W4/"+gqlgen]; ours > 0 && theirs > 0 {
 		absolute("W4 allocations ÷ plain gqlgen's < 0.1", ours/theirs, 0.1, "")
 	}
 	return out
 }
 
-// noisy tells that others took so much of the machine, or may have, that
-// requests/s and latencies say nothing: no target may pass or fail by them.
+// noisy reports whether other programs used so much of the machine, or may
+// have, that requests/s and latencies mean nothing; no target is judged by them.
 func (r *results) noisy() bool { return !r.othersKnown || r.others > 0.1 }
 
-func (r *results) wrongAnswers() int {
+// wrong returns the number of wrong responses from veranda.
+func (r *results) wrong() int {
 	n := 0
 	for _, c := range r.cells {
 		if slices.ContainsFunc(r.ours, func(o ours) bool { return o.name == c.candidate }) {
@@ -245,10 +247,10 @@ func (r *results) wrongAnswers() int {
 	return n
 }
 
-// runGoBenchmarks runs the benchmarks of package bench, keeps what they print,
-// and reads the allocations out of it.
+// runGoBenchmarks runs the benchmarks of package bench, writes their output to
+// the named file, and reads the allocations from it.
 func (r *results) runGoBenchmarks(ctx context.Context, name string) error {
-	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", ".", "-benchmem", "-count", "3", "-benchtime", "500ms", "./bench")
+	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", ".", "-benchmem", "-count", "3", "-benchtime", "500ms", ".")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(os.Stdout, &out), os.Stderr
 	if err := cmd.Run(); err != nil {
@@ -261,7 +263,7 @@ func (r *results) runGoBenchmarks(ctx context.Context, name string) error {
 	return os.WriteFile(name, out.Bytes(), 0o644)
 }
 
-// writeBenchstat writes a line for each round, for benchstat.
+// writeBenchstat writes a line for each round, in the format of benchstat.
 func (r *results) writeBenchstat(name string) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "goos: linux\npkg: github.com/veranda-go/veranda/bench/load\nmachine: %s\n", r.machine)

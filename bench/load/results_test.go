@@ -12,33 +12,34 @@ import (
 	"github.com/veranda-go/veranda/bench"
 )
 
-// ran is a run in which the machine got twice as fast between its rounds.
-func ran() *results {
-	r := &results{othersKnown: true, rounds: 2, ours: []ours{{project, false}}, allocs: map[string]float64{"W4/project": 100, "W4/gqlgen": 2000}}
+// doubled returns the results of a run in which the machine became twice as
+// fast between the rounds.
+func doubled() *results {
+	r := &results{othersKnown: true, rounds: 2, ours: []ours{{veranda, false}}, allocs: map[string]float64{"W4/veranda": 100, "W4/gqlgen": 2000}}
 	w4 := bench.Workloads[3]
 	for _, drift := range []float64{1, 2} {
-		for name, speed := range map[string]float64{project: 650, floor: 1000, tailcall: 200} {
+		for name, speed := range map[string]float64{veranda: 650, baseline: 1000, tailcall: 200} {
 			r.add(w4, name, sample{rps: speed * drift, p99: 1e6 / speed / drift, cpu: 1e5 / speed / drift, peak: 40})
 		}
 	}
-	r.fresh = []freshness{{candidate: project, asked: 10, stale: 1}}
+	r.fresh = []freshness{{candidate: veranda, reads: 10, stale: 1}}
 	return r
 }
 
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
-	r := ran()
+	r := doubled()
 	got := map[string]string{}
 	for _, v := range r.verdicts() {
 		got[v.text] = v.got + " " + v.result
 	}
 	for text, want := range map[string]string{
-		"W4 project: requests/s ÷ floor ≥ 0.60":             "0.65 pass",
-		"W4 project: requests/s ÷ tailcall ≥ 3.50":          "3.25 tie",
-		"W4 project: p99 ÷ floor ≤ 1.00":                    "1.54 miss",
-		"project: peak memory under every load < 100 MiB":   "40 MiB pass",
-		"project: answers after a write that miss it: none": "1 of 10 miss",
-		"W4 allocations ÷ plain gqlgen's < 0.1":             "0.05 pass",
+		"W4 veranda: requests/s ÷ baseline ≥ 0.60":        "0.65 pass",
+		"W4 veranda: requests/s ÷ tailcall ≥ 3.50":        "3.25 tie",
+		"W4 veranda: p99 ÷ baseline ≤ 1.00":               "1.54 miss",
+		"veranda: peak memory under every load < 100 MiB": "40 MiB pass",
+		"veranda: reads after a write that miss it: none": "1 of 10 miss",
+		"W4 allocations ÷ plain gqlgen's < 0.1":           "0.05 pass",
 	} {
 		if got[text] != want {
 			t.Errorf("%s: %q, want %q", text, got[text], want)
@@ -46,27 +47,27 @@ func TestVerdicts(t *testing.T) {
 	}
 	r.ours[0].cached = true
 	for _, v := range r.verdicts() {
-		if v.text == "W4 project: requests/s ÷ floor ≥ 1.00" && v.result == "miss" {
+		if v.text == "W4 veranda: requests/s ÷ baseline ≥ 1.00" && v.result == "miss" {
 			return
 		}
 	}
-	t.Error("with the cache, the same speed is no miss")
+	t.Error("with the cache, the same speed is not a miss")
 }
 
-// TestNoiseIsNotJudged holds that no target passes or fails by a busy machine's
-// times, and that no such run gets into the page by itself.
+// TestNoiseIsNotJudged: no target passes or fails by times measured on a busy
+// machine, and such results are published only with -busy.
 func TestNoiseIsNotJudged(t *testing.T) {
 	t.Parallel()
 	for _, others := range []struct {
 		cores float64
 		known bool
 	}{{1.1, true}, {0, false}} {
-		r := ran()
+		r := doubled()
 		r.others, r.othersKnown = others.cores, others.known
 		for _, v := range r.verdicts() {
 			timed := strings.Contains(v.text, rps.name) || strings.Contains(v.text, p99.name)
 			if timed && v.result != "noise" && v.result != "not measured" || !timed && v.result == "noise" {
-				t.Errorf("%+v: %s is called %s", others, v.text, v.result)
+				t.Errorf("%+v: the verdict on %s is %s", others, v.text, v.result)
 			}
 		}
 		page := filepath.Join(t.TempDir(), "page.md")
@@ -82,7 +83,7 @@ func TestNoiseIsNotJudged(t *testing.T) {
 			return string(text)
 		}
 		if text := publish(false); !strings.Contains(text, begin+"old"+end) {
-			t.Errorf("noise is published: %s", text)
+			t.Errorf("published in spite of the noise: %s", text)
 		}
 		if text := publish(true); strings.Contains(text, "old") || !strings.Contains(text, "are noise") || !strings.HasPrefix(text, "a\n") || !strings.HasSuffix(text, "\nz\n") {
 			t.Errorf("published: %s", text)
@@ -90,7 +91,7 @@ func TestNoiseIsNotJudged(t *testing.T) {
 	}
 }
 
-func TestForeign(t *testing.T) {
+func TestOtherCores(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		busy, own time.Duration
@@ -100,9 +101,9 @@ func TestForeign(t *testing.T) {
 		{15 * time.Second, 5 * time.Second, 1, true},
 		{5 * time.Second, 5 * time.Second, 0, true},
 		{49 * time.Second / 10, 5 * time.Second, 0, true}, // rounding
-		{5 * time.Second, 9 * time.Second, 0, false},      // cores were left out
+		{5 * time.Second, 9 * time.Second, 0, false},      // not all cores were counted
 	} {
-		if cores, ok := foreign(test.busy, test.own, 10*time.Second); cores != test.cores || ok != test.ok {
+		if cores, ok := otherCores(test.busy, test.own, 10*time.Second); cores != test.cores || ok != test.ok {
 			t.Errorf("busy %s, own %s: %.2f, %t, want %.2f, %t", test.busy, test.own, cores, ok, test.cores, test.ok)
 		}
 	}
@@ -110,7 +111,7 @@ func TestForeign(t *testing.T) {
 
 func TestPlotIsXML(t *testing.T) {
 	t.Parallel()
-	plot := ran().plot()
+	plot := doubled().plot()
 	for d := xml.NewDecoder(strings.NewReader(plot)); ; {
 		if _, err := d.Token(); err == io.EOF {
 			break

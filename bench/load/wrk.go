@@ -14,15 +14,15 @@ import (
 	"github.com/veranda-go/veranda/bench"
 )
 
-// wrkResult is what wrk counted.
+// wrkResult is the output of wrk.
 type wrkResult struct {
 	requests, errors int64
 	duration         time.Duration
 	p50, p99         float64 // microseconds
 }
 
-// script is the program for wrk. All requests are made before the load begins:
-// making one costs as much as sending it.
+// script returns the Lua script for wrk. It builds all requests before the load
+// begins, since building one costs as much as sending it.
 func script(w bench.Workload, seed int64) string {
 	var b strings.Builder
 	text := func(s string) string { q, _ := json.Marshal(s); return strings.ReplaceAll(string(q), `\u0026`, "&") }
@@ -33,7 +33,7 @@ func script(w bench.Workload, seed int64) string {
 	}
 	if w.Pages > 0 {
 		fmt.Fprintf(&b, "local all = {}\nfunction init()\n  math.randomseed(%d)\n  for page = 1, %d do\n", seed, w.Pages)
-		// The page is the one number that differs.
+		// mark stands for the page, the only part in which the requests differ.
 		const mark = 918273645
 		_, path, body := w.Request(mark)
 		split := func(s string) string {
@@ -57,17 +57,17 @@ end
 
 var resultPattern = regexp.MustCompile(`RESULT (\d+) (\d+) (\d+) (\d+) (\d+)`)
 
-func (s *stage) wrk(p *candidate, w bench.Workload, d time.Duration, seed int64) (wrkResult, error) {
-	name := filepath.Join(s.dir, "load.lua")
+func (h *harness) wrk(p *candidate, w bench.Workload, d time.Duration, seed int64) (wrkResult, error) {
+	name := filepath.Join(h.dir, "load.lua")
 	if err := os.WriteFile(name, []byte(script(w, seed)), 0o600); err != nil {
 		return wrkResult{}, err
 	}
 	seconds := max(int(d.Round(time.Second).Seconds()), 1)
-	args := []string{s.wrkPath, "-t1", "-c" + strconv.Itoa(w.Connections), "-d" + strconv.Itoa(seconds) + "s", "--timeout", "10s", "-s", name, p.url}
-	if s.layout.client != "" {
-		args = append([]string{"taskset", "-c", s.layout.client}, args...)
+	args := []string{h.wrkPath, "-t1", "-c" + strconv.Itoa(w.Connections), "-d" + strconv.Itoa(seconds) + "s", "--timeout", "10s", "-s", name, p.url}
+	if h.layout.client != "" {
+		args = append([]string{"taskset", "-c", h.layout.client}, args...)
 	}
-	out, err := exec.CommandContext(s.ctx, args[0], args[1:]...).CombinedOutput()
+	out, err := exec.CommandContext(h.ctx, args[0], args[1:]...).CombinedOutput()
 	if err != nil {
 		return wrkResult{}, fmt.Errorf("wrk: %w\n%s", err, out)
 	}

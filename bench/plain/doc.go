@@ -1,6 +1,6 @@
-// Package plain is a candidate: gqlgen with a dataloader, used as their
-// documentation shows and no further. It answers the same GraphQL questions as
-// the product, from the same backends.
+// Package plain is a candidate of bench/load: gqlgen and a dataloader, used as
+// their documentation shows. It serves the GraphQL workloads from the backends of
+// package bench.
 package plain
 
-//go:generate go run github.com/99designs/gqlgen generate
+//go:generate go tool gqlgen generate

@@ -20,16 +20,16 @@ import (
 	"github.com/veranda-go/veranda/bench"
 )
 
-// wait is how long the loader gathers ids.
+// wait is the time for which a loader collects ids.
 const wait = 2 * time.Millisecond
 
-// New is the candidate's handler in front of two services.
+// New returns the candidate's handler in front of two services, given their URLs.
 func New(listings, users string, transport http.RoundTripper) http.Handler {
 	r := &resolver{listings, users, &http.Client{Transport: transport}}
 	return r.loaders(server(NewExecutableSchema(Config{Resolvers: r})))
 }
 
-// server is the server that gqlgen's template for new projects sets up.
+// server returns the server that gqlgen's template for new projects sets up.
 func server(es graphql.ExecutableSchema) http.Handler {
 	srv := handler.New(es)
 	srv.AddTransport(transport.Options{})
@@ -56,9 +56,9 @@ func (r queryResolver) Listings(ctx context.Context, pageNum, pageSize int, user
 	if userID != nil {
 		q.Set("user_id", strconv.FormatInt(*userID, 10))
 	}
-	var answer struct{ Listings []*bench.Listing }
-	err := r.get(ctx, r.listings+"/listings?"+q.Encode(), &answer)
-	return answer.Listings, err
+	var response struct{ Listings []*bench.Listing }
+	err := r.get(ctx, r.listings+"/listings?"+q.Encode(), &response)
+	return response.Listings, err
 }
 
 type listingResolver struct{ *resolver }
@@ -71,7 +71,7 @@ func (r listingResolver) User(ctx context.Context, l *bench.Listing) (*bench.Use
 
 type loaderKey struct{}
 
-// loaders gives each request its own loader.
+// loaders adds a loader to the context of each request.
 func (r *resolver) loaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		loader := dataloader.NewBatchedLoader(r.fetchUsers, dataloader.WithWait[int64, *bench.User](wait))
@@ -84,10 +84,10 @@ func (r *resolver) fetchUsers(ctx context.Context, ids []int64) []*dataloader.Re
 	for _, id := range ids {
 		q.Add("id", strconv.FormatInt(id, 10))
 	}
-	var answer struct{ Users []*bench.User }
-	err := r.get(ctx, r.users+"/users/batch?"+q.Encode(), &answer)
+	var response struct{ Users []*bench.User }
+	err := r.get(ctx, r.users+"/users/batch?"+q.Encode(), &response)
 	found := make(map[int64]*bench.User, len(ids))
-	for _, u := range answer.Users {
+	for _, u := range response.Users {
 		found[u.ID] = u
 	}
 	out := make([]*dataloader.Result[*bench.User], len(ids))

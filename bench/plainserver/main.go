@@ -1,11 +1,10 @@
-// Command plainserver runs the candidate of package plain, for the load
-// command (bench/load), which starts and stops it.
+// Command plainserver runs the candidate of package plain, for the commands
+// bench/load and bench/attack.
 //
 //	plainserver LISTING_SERVICE_URL USER_SERVICE_URL
 //
-// It listens on a free port of the loopback interface and prints its URL. It
-// is a program of its own, so that what gqlgen adds to a process is added to
-// no other candidate.
+// It listens on a free loopback port and prints its URL. It is a separate
+// program, so that gqlgen adds nothing to the process of another candidate.
 package main
 
 import (

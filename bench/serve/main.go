@@ -1,12 +1,12 @@
-// Command serve runs the neutral backends or one of the yardsticks of package
-// bench, for the load command (bench/load), which starts and stops it.
+// Command serve runs the in-memory backends or one of the baselines of package
+// bench, for the commands bench/load and bench/attack.
 //
-//	serve neutral LISTINGS USERS
-//	serve floor LISTING_SERVICE_URL USER_SERVICE_URL
+//	serve backends LISTINGS USERS
+//	serve baseline LISTING_SERVICE_URL USER_SERVICE_URL
 //	serve constant
 //
-// It listens on free ports of the loopback interface and prints their URLs,
-// one a line. The backends have two: both answer both services' routes.
+// It listens on free loopback ports and prints their URLs, one a line. The
+// backends have two ports, and serve both services' routes on each.
 package main
 
 import (
@@ -28,7 +28,7 @@ func main() {
 
 func run(args []string) error {
 	switch {
-	case len(args) == 3 && args[0] == "neutral":
+	case len(args) == 3 && args[0] == "backends":
 		listings, err := strconv.Atoi(args[1])
 		if err != nil {
 			return err
@@ -37,16 +37,16 @@ func run(args []string) error {
 		if err != nil {
 			return err
 		}
-		return neutral(bench.NewData(listings, users))
-	case len(args) == 3 && args[0] == "floor":
-		return serve(bench.NewFloor(args[1], args[2], bench.NewTransport()))
+		return serveBackends(bench.NewData(listings, users))
+	case len(args) == 3 && args[0] == "baseline":
+		return serve(bench.NewBaseline(args[1], args[2], bench.NewTransport()))
 	case len(args) == 1 && args[0] == "constant":
 		return serve(http.HandlerFunc(bench.Constant))
 	}
-	return fmt.Errorf("neutral, floor or constant? got %q", args)
+	return fmt.Errorf("want backends, baseline or constant, got %q", args)
 }
 
-func neutral(d *bench.Data) error {
+func serveBackends(d *bench.Data) error {
 	failed := make(chan error)
 	backend := bench.NewBackend(d)
 	for range 2 {

@@ -11,18 +11,17 @@ import (
 	"time"
 )
 
-// Backend serves Data. It speaks just the HTTP/1.1 that gateways speak to
-// backends: net/http would cost as much per call as the gateways that are to
-// be measured, and they would wait for it. Make it with NewBackend.
+// Backend serves Data over the part of HTTP/1.1 that gateways send to backends.
+// With net/http a call would cost as much as the measured gateways do.
 type Backend struct {
 	data  *Data
 	delay atomic.Int64 // microseconds
 }
 
-// NewBackend is a backend of these rows.
+// NewBackend returns a backend with these rows.
 func NewBackend(d *Data) *Backend { return &Backend{data: d} }
 
-// Serve answers on ln until it is closed.
+// Serve accepts connections until ln is closed. It returns the error of Accept.
 func (s *Backend) Serve(ln net.Listener) error {
 	for {
 		conn, err := ln.Accept()
@@ -40,21 +39,21 @@ func (s *Backend) serve(conn net.Conn) {
 	for {
 		req, err := readRequest(r)
 		if err != nil {
-			return // the other side is done, or does not speak what we speak
+			return // the connection is closed, or the request not supported
 		}
 		if text, ok := strings.CutPrefix(req.target, DelayPath+"?us="); ok {
 			n, _ := strconv.ParseInt(text, 10, 64)
 			s.delay.Store(n)
 		}
-		away := time.Duration(s.delay.Load()) * time.Microsecond / 2
+		oneWay := time.Duration(s.delay.Load()) * time.Microsecond / 2
 		if strings.HasPrefix(req.target, "/_") {
-			away = 0
+			oneWay = 0
 		}
 		var status int
 		var contentType string
-		pause(away) // half on the way here, half on the way back
-		status, contentType, body = s.data.Answer(body[:0], req.method, req.target, req.body)
-		pause(away)
+		pause(oneWay)
+		status, contentType, body = s.data.Respond(body[:0], req.method, req.target, req.body)
+		pause(oneWay)
 		out = append(out[:0], "HTTP/1.1 "...)
 		out = strconv.AppendInt(out, int64(status), 10)
 		out = append(out, " X\r\nContent-Type: "...)
@@ -77,7 +76,7 @@ func pause(d time.Duration) {
 type backendRequest struct {
 	method, target string
 	body           []byte
-	last           bool // the other side closes
+	last           bool // Connection: close
 }
 
 var errRequest = errors.New("malformed request")
@@ -101,7 +100,7 @@ func readRequest(r *bufio.Reader) (backendRequest, error) {
 		if len(line) <= 2 {
 			break
 		}
-		// Only these three matter, and most headers are neither.
+		// Only Content-Length, Connection and Transfer-Encoding matter.
 		switch line[0] | 0x20 {
 		case 'c':
 			name, value, _ := strings.Cut(strings.ToLower(string(line)), ":")

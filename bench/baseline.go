@@ -12,32 +12,32 @@ import (
 	"sync"
 )
 
-// Floor answers the workloads' questions as code by hand would: it knows the
-// questions by their text, makes the two calls, and reads and writes JSON of
-// these shapes and no other. What it costs is net/http and little else.
-type Floor struct {
-	listings, users string // where the services are
+// Baseline serves the workloads with code written for them alone: it recognizes
+// their queries by text, makes the two calls, and reads and writes JSON of just
+// these shapes. Its cost is net/http's and little else.
+type Baseline struct {
+	listings, users string // URLs of the services
 	client          *http.Client
 }
 
-// NewFloor is a floor in front of two services.
-func NewFloor(listings, users string, transport http.RoundTripper) *Floor {
-	return &Floor{listings, users, &http.Client{Transport: transport}}
+// NewBaseline returns a baseline in front of two services, given their URLs.
+func NewBaseline(listings, users string, transport http.RoundTripper) *Baseline {
+	return &Baseline{listings, users, &http.Client{Transport: transport}}
 }
 
-// ServeHTTP answers both doors.
-func (f *Floor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	q, err := recognise(r)
+// ServeHTTP serves GraphQL and REST.
+func (s *Baseline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q, err := parseRequest(r)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	buf := floorBuffers.Get().(*[]byte)
-	defer floorBuffers.Put(buf)
+	buf := baselineBuffers.Get().(*[]byte)
+	defer baselineBuffers.Put(buf)
 	b := (*buf)[:0]
 	if q.size == 0 {
 		b = append(b, `{"data":{"__typename":"Query"}}`...)
-	} else if b, err = f.answer(r, b, q); err != nil {
+	} else if b, err = s.respond(r, b, q); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
@@ -48,45 +48,45 @@ func (f *Floor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 var (
-	jsonType     = []string{"application/json"}
-	floorBuffers = sync.Pool{New: func() any { return new([]byte) }}
+	jsonType        = []string{"application/json"}
+	baselineBuffers = sync.Pool{New: func() any { return new([]byte) }}
 )
 
-// question is what the floor understands of a request.
-type question struct {
+// baselineRequest is a recognized request. A size of 0 is {__typename}.
+type baselineRequest struct {
 	page, size int
 	user, rest bool
 }
 
-func recognise(r *http.Request) (question, error) {
+func parseRequest(r *http.Request) (baselineRequest, error) {
 	if r.URL.Path == "/public-api/listings" {
 		v := r.URL.Query()
 		page, err := strconv.Atoi(v.Get("page_num"))
 		size, err2 := strconv.Atoi(v.Get("page_size"))
-		return question{page: page, size: size, user: true, rest: true}, errors.Join(err, err2)
+		return baselineRequest{page: page, size: size, user: true, rest: true}, errors.Join(err, err2)
 	}
 	var body struct {
 		Query     string
 		Variables struct{ N, S int }
 	}
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
-		return question{}, err
+		return baselineRequest{}, err
 	}
 	switch body.Query {
 	case Workloads[0].Query:
-		return question{page: 1, size: 100, user: true}, nil
+		return baselineRequest{page: 1, size: 100, user: true}, nil
 	case Workloads[1].Query:
-		return question{page: 1, size: 100}, nil
+		return baselineRequest{page: 1, size: 100}, nil
 	case Workloads[2].Query:
-		return question{}, nil
+		return baselineRequest{}, nil
 	case pagedQuery:
-		return question{page: body.Variables.N, size: body.Variables.S, user: true}, nil
+		return baselineRequest{page: body.Variables.N, size: body.Variables.S, user: true}, nil
 	}
-	return question{}, errors.New("not one of the known questions")
+	return baselineRequest{}, errors.New("unknown query")
 }
 
-func (f *Floor) answer(r *http.Request, b []byte, q question) ([]byte, error) {
-	listings, err := f.get(r, f.listings+"/listings?page_num="+strconv.Itoa(q.page)+"&page_size="+strconv.Itoa(q.size))
+func (s *Baseline) respond(r *http.Request, b []byte, q baselineRequest) ([]byte, error) {
+	listings, err := s.get(r, s.listings+"/listings?page_num="+strconv.Itoa(q.page)+"&page_size="+strconv.Itoa(q.size))
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (f *Floor) answer(r *http.Request, b []byte, q question) ([]byte, error) {
 	}
 	var users []row
 	if q.user && len(rows) > 0 {
-		url := append(make([]byte, 0, 64+12*len(rows)), f.users...)
+		url := append(make([]byte, 0, 64+12*len(rows)), s.users...)
 		url = append(url, "/users/batch?"...)
 		seen := make(map[int64]struct{}, len(rows))
 		for i := range rows {
@@ -106,7 +106,7 @@ func (f *Floor) answer(r *http.Request, b []byte, q question) ([]byte, error) {
 				url = append(append(append(url, "id="...), rows[i].userID...), '&')
 			}
 		}
-		body, err := f.get(r, string(url[:len(url)-1]))
+		body, err := s.get(r, string(url[:len(url)-1]))
 		if err != nil {
 			return nil, err
 		}
@@ -167,12 +167,12 @@ func appendREST(b []byte, rows []row, byID map[int64]*row) []byte {
 	return append(b, "]}"...)
 }
 
-func (f *Floor) get(r *http.Request, url string) ([]byte, error) {
+func (s *Baseline) get(r *http.Request, url string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(r.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
 	}
-	resp, err := f.client.Do(req)
+	resp, err := s.client.Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -188,16 +188,16 @@ func (f *Floor) get(r *http.Request, url string) ([]byte, error) {
 	return body, err
 }
 
-// row is a listing or a user: its members as they stand in the JSON, strings
-// with their quotes, so none is unquoted only to be quoted again.
+// row is a listing or a user, its members as they are in the JSON, strings with
+// their quotes.
 type row struct {
 	all, id, userID, kind, price, name, createdAt, updatedAt []byte
 }
 
-var errShape = errors.New("backend's answer not understood")
+var errShape = errors.New("unexpected response of a backend")
 
-// readRows reads {"result":true,"…":[{…},…]}, whose objects have no members
-// that are objects or lists.
+// readRows parses {"result":true,"…":[{…},…]}, where no member of a row is an
+// object or a list. It expects about n rows.
 func readRows(b []byte, n int) ([]row, error) {
 	start := bytes.IndexByte(b, '[')
 	if start < 0 || !bytes.HasPrefix(b, []byte(`{"result":true`)) {
@@ -255,7 +255,7 @@ func number(digits []byte) (n int64) {
 	return n
 }
 
-// value splits a JSON string or number from what follows.
+// value splits b after its first JSON string or number.
 func value(b []byte) (v, rest []byte) {
 	if len(b) == 0 {
 		return nil, nil
@@ -279,8 +279,8 @@ func value(b []byte) (v, rest []byte) {
 	return b, nil
 }
 
-// Constant answers the same bytes to everything: what net/http's server costs
-// by itself.
+// Constant responds with the same bytes to every request: the cost of net/http's
+// server alone.
 func Constant(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	w.Header()["Content-Type"] = jsonType

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,15 +19,23 @@ import (
 	"github.com/veranda-go/veranda/bench"
 )
 
-// Rows of the neutral backends.
+// Rows of the backends.
 const (
 	listings = 100_000
 	users    = 10_000
 )
 
-// layout says which cores do what. Empty means any.
+// layout has the cores of each part, as taskset takes them; empty means any.
 type layout struct {
 	gateway, backend, client string
+}
+
+// gatewayCores returns the number of cores that a gateway may use.
+func (l layout) gatewayCores() int {
+	if l.gateway == "" {
+		return runtime.NumCPU()
+	}
+	return 1 + strings.Count(l.gateway, ",")
 }
 
 func (l layout) String() string {
@@ -42,11 +49,11 @@ func (l layout) String() string {
 	return s
 }
 
-// stage is where a run takes place: programs, processes, cores.
-type stage struct {
+// harness has the programs, processes and cores of a run.
+type harness struct {
 	ctx       context.Context
-	dir       string   // of programs and scripts
-	cores     []string // all that we may use; asked before pin takes them away
+	dir       string   // of programs and scripts; removed after the run
+	cores     []string // that this process could use before pin
 	layout    layout
 	notes     []string
 	processes []*process
@@ -57,60 +64,45 @@ type stage struct {
 	wrkPath   string
 }
 
-func newStage(ctx context.Context, dir string) (*stage, error) {
-	s := &stage{ctx: ctx, dir: dir, cores: allowedCores(), data: bench.NewData(listings, users), client: &http.Client{
+func newHarness(ctx context.Context, dir string) (*harness, error) {
+	h := &harness{ctx: ctx, dir: dir, cores: allowedCores(), data: bench.NewData(listings, users), client: &http.Client{
 		Transport: bench.NewTransport(), Timeout: 30 * time.Second,
 	}}
-	for name, pkg := range map[string]string{"veranda": "./cmd/veranda", "serve": "./bench/serve", "plainserver": "./bench/plainserver"} {
-		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", filepath.Join(dir, name), pkg)
+	// Veranda is built in its own module, with its own versions.
+	for module, packages := range map[string][]string{"..": {"./cmd/veranda"}, ".": {"./serve", "./plainserver"}} {
+		build := exec.CommandContext(ctx, "go", append([]string{"build", "-C", module, "-trimpath", "-o", dir}, packages...)...)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("build %s: %w\n%s", pkg, err, out)
+			return nil, fmt.Errorf("build %s: %w\n%s", packages, err, out)
 		}
 	}
 	var err error
-	if s.wrkPath, err = findWrk(ctx); err != nil {
-		return nil, err
+	if h.wrkPath, err = exec.LookPath("wrk"); err != nil {
+		return nil, fmt.Errorf("%w; on Debian: apt-get install wrk", err)
 	}
-	return s, nil
+	return h, nil
 }
 
-// findWrk finds wrk, and installs it where that is ours to do.
-func findWrk(ctx context.Context) (string, error) {
-	name, err := exec.LookPath("wrk")
-	if _, noApt := exec.LookPath("apt-get"); err == nil || os.Getuid() != 0 || noApt != nil {
-		if err != nil {
-			err = errors.New("wrk is not installed; on Debian: apt-get install wrk")
-		}
-		return name, err
-	}
-	for _, args := range [][]string{{"update"}, {"install", "-y", "--no-install-recommends", "wrk"}} {
-		if out, err := exec.CommandContext(ctx, "apt-get", args...).CombinedOutput(); err != nil {
-			return "", fmt.Errorf("apt-get %s: %w\n%s", args[0], err, out)
-		}
-	}
-	return exec.LookPath("wrk")
-}
-
-// pin shares the cores out, and takes this process off the gateway's.
-func (s *stage) pin() {
-	cores := s.cores
+// pin divides the cores between gateway, backends and load, and moves this
+// process to the load's.
+func (h *harness) pin() {
+	cores := h.cores
 	if _, err := exec.LookPath("taskset"); err != nil || len(cores) < 2 {
-		s.notes = append(s.notes, "not pinned: that takes taskset and two cores")
+		h.notes = append(h.notes, "not pinned: pinning needs taskset and two cores")
 		return
 	}
 	switch n := len(cores); {
 	case n >= 4:
-		s.layout = layout{cores[0] + "," + cores[1], cores[2], cores[3]}
+		h.layout = layout{cores[0] + "," + cores[1], cores[2], cores[3]}
 	case n == 3:
-		s.layout = layout{cores[0], cores[1], cores[2]}
+		h.layout = layout{cores[0], cores[1], cores[2]}
 	default:
-		s.layout = layout{cores[0], cores[1], cores[1]}
+		h.layout = layout{cores[0], cores[1], cores[1]}
 	}
-	_ = exec.Command("taskset", "-apc", s.layout.client, strconv.Itoa(os.Getpid())).Run()
+	_ = exec.Command("taskset", "-apc", h.layout.client, strconv.Itoa(os.Getpid())).Run()
 }
 
-// allowedCores are the cores that this process may use.
+// allowedCores returns the cores that this process may use.
 func allowedCores() []string {
 	status, _ := os.ReadFile("/proc/self/status")
 	m := regexp.MustCompile(`Cpus_allowed_list:\s*(\S+)`).FindSubmatch(status)
@@ -132,24 +124,24 @@ func allowedCores() []string {
 	return cores
 }
 
-// process is a program that runs.
+// process is a running program.
 type process struct {
 	cmd  *exec.Cmd
 	url  string
 	done chan struct{}
-	log  *tail
+	log  *output
 }
 
-// start starts a program on some cores. args that are not in the build folder
-// are run as they are.
-func (s *stage) start(cores string, env []string, args ...string) (*process, error) {
-	if own := filepath.Join(s.dir, args[0]); exists(own) {
-		args[0] = own
+// start starts a program on the given cores; empty means any. A program of the
+// build folder is found by its name alone.
+func (h *harness) start(cores string, env []string, args ...string) (*process, error) {
+	if built := filepath.Join(h.dir, args[0]); exists(built) {
+		args[0] = built
 	}
 	if cores != "" {
 		args = append([]string{"taskset", "-c", cores}, args...)
 	}
-	p := &process{cmd: exec.Command(args[0], args[1:]...), done: make(chan struct{}), log: &tail{}}
+	p := &process{cmd: exec.Command(args[0], args[1:]...), done: make(chan struct{}), log: &output{}}
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "VERANDA_") {
 			p.cmd.Env = append(p.cmd.Env, v)
@@ -165,7 +157,7 @@ func (s *stage) start(cores string, env []string, args ...string) (*process, err
 		return nil, err
 	}
 	in.Close()
-	s.processes = append(s.processes, p)
+	h.processes = append(h.processes, p)
 	go func() {
 		_, _ = io.Copy(p.log, out)
 		_ = p.cmd.Wait()
@@ -180,30 +172,30 @@ func exists(name string) bool {
 	return err == nil
 }
 
-// tail is the beginning of what a process wrote.
-type tail struct {
+// output keeps the first 64 KiB that a process writes.
+type output struct {
 	mu   sync.Mutex
 	text strings.Builder
 }
 
-func (t *tail) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.text.Len() < 64<<10 {
-		t.text.Write(b)
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.text.Len() < 64<<10 {
+		o.text.Write(b)
 	}
 	return len(b), nil
 }
 
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.text.String()
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 var urlPattern = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 
-// waitURLs waits until a process has said where it listens.
+// waitURLs waits until the process has printed n URLs.
 func (p *process) waitURLs(n int) ([]string, error) {
 	for range 1000 {
 		if urls := urlPattern.FindAllString(p.log.String(), -1); len(urls) >= n {
@@ -215,10 +207,10 @@ func (p *process) waitURLs(n int) ([]string, error) {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	return nil, fmt.Errorf("%s does not say where it listens: %s", p.cmd.Args, p.log)
+	return nil, fmt.Errorf("%s printed fewer than %d URLs in 10 s: %s", p.cmd.Args, n, p.log)
 }
 
-// end asks a process to end, and makes it.
+// end interrupts the process, and kills it if it still runs after 3 s.
 func (p *process) end() {
 	_ = p.cmd.Process.Signal(os.Interrupt)
 	select {
@@ -229,13 +221,13 @@ func (p *process) end() {
 	}
 }
 
-func (s *stage) stop() {
-	for _, p := range s.processes {
+func (h *harness) stop() {
+	for _, p := range h.processes {
 		p.end()
 	}
 }
 
-// pids are the process and those that it started.
+// pids returns the ids of the process and its descendants.
 func (p *process) pids() []int {
 	pids := []int{p.cmd.Process.Pid}
 	for i := 0; i < len(pids); i++ {
@@ -251,7 +243,7 @@ func (p *process) pids() []int {
 	return pids
 }
 
-// usage is the processor time that the process has used.
+// usage returns the CPU time that the process and its descendants have used.
 func (p *process) usage() (time.Duration, error) {
 	var sum time.Duration
 	for _, pid := range p.pids() {
@@ -264,7 +256,7 @@ func (p *process) usage() (time.Duration, error) {
 	return sum, nil
 }
 
-// resetPeak lets peak count from now on.
+// resetPeak starts the measurement of peak anew.
 func (p *process) resetPeak() {
 	for _, pid := range p.pids() {
 		_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
@@ -273,7 +265,7 @@ func (p *process) resetPeak() {
 
 var peakPattern = regexp.MustCompile(`VmHWM:\s*(\d+) kB`)
 
-// peak is the largest resident memory in MiB.
+// peak returns the largest resident memory since resetPeak, in MiB.
 func (p *process) peak() float64 {
 	sum := 0.0
 	for _, pid := range p.pids() {
@@ -286,16 +278,16 @@ func (p *process) peak() float64 {
 	return sum
 }
 
-func (s *stage) startBackend() (err error) {
-	if s.backend, err = s.start(s.layout.backend, nil, "serve", "neutral", strconv.Itoa(listings), strconv.Itoa(users)); err != nil {
+func (h *harness) startBackend() (err error) {
+	if h.backend, err = h.start(h.layout.backend, nil, "serve", "backends", strconv.Itoa(listings), strconv.Itoa(users)); err != nil {
 		return err
 	}
-	s.urls, err = s.backend.waitURLs(2)
+	h.urls, err = h.backend.waitURLs(2)
 	return err
 }
 
-func (s *stage) get(url string) (string, error) {
-	resp, err := s.client.Get(url)
+func (h *harness) get(url string) (string, error) {
+	resp, err := h.client.Get(url)
 	if err != nil {
 		return "", err
 	}
@@ -304,20 +296,20 @@ func (s *stage) get(url string) (string, error) {
 	return string(b), err
 }
 
-func (s *stage) backendCalls() (int64, error) {
-	text, err := s.get(s.urls[0] + bench.CallsPath)
+func (h *harness) backendCalls() (int64, error) {
+	text, err := h.get(h.urls[0] + bench.CallsPath)
 	if err != nil {
 		return 0, err
 	}
 	return strconv.ParseInt(text, 10, 64)
 }
 
-func (s *stage) delayBackend(us int) error {
-	_, err := s.get(s.urls[0] + bench.DelayPath + "?us=" + strconv.Itoa(us))
+func (h *harness) delayBackend(us int) error {
+	_, err := h.get(h.urls[0] + bench.DelayPath + "?us=" + strconv.Itoa(us))
 	return err
 }
 
-// machine describes the machine in general words.
+// machine describes the machine: cores, memory, system.
 func machine() string {
 	model, memory := runtime.GOARCH, ""
 	if f, err := os.Open("/proc/cpuinfo"); err == nil {

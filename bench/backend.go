@@ -12,32 +12,29 @@ import (
 	"time"
 )
 
-// Routes of the backends that are not the contract's: what the load command
-// steers and counts with. They are not counted.
+// Routes of the backends for the load command. Their calls are not counted.
 const (
-	// CallsPath answers how many calls there were since the start.
+	// CallsPath responds with the number of calls since the start.
 	CallsPath = "/_calls"
-	// ResetPath forgets what was created.
+	// ResetPath removes the created rows.
 	ResetPath = "/_reset"
-	// DelayPath?us=N lets every later answer come N microseconds late.
+	// DelayPath?us=N delays all further responses by N microseconds.
 	DelayPath = "/_delay"
 )
 
-// answer is what a backend answers.
-type answer struct {
+// response is a response of a backend.
+type response struct {
 	status int
 	body   []byte
 }
 
-const refused = `{"result":false,"errors":["`
-
-func refuse(status int, sentence string) answer {
-	return answer{status, []byte(refused + sentence + `"]}`)}
+func refuse(status int, message string) response {
+	return response{status, []byte(`{"result":false,"errors":["` + message + `"]}`)}
 }
 
-// Answer is both services in one: the documented routes and the batch routes,
-// found by path, whichever port they came in by. The body is appended to buf.
-func (d *Data) Answer(buf []byte, method, target string, form []byte) (status int, contentType string, body []byte) {
+// Respond serves the documented routes and the batch routes of both services.
+// It appends the body to buf.
+func (d *Data) Respond(buf []byte, method, target string, form []byte) (status int, contentType string, body []byte) {
 	path, query, _ := strings.Cut(target, "?")
 	contentType = "application/json"
 	switch path {
@@ -54,21 +51,21 @@ func (d *Data) Answer(buf []byte, method, target string, form []byte) (status in
 		return 200, contentType, append(buf, `{"result":true}`...)
 	}
 	d.calls.Add(1)
-	var a answer
+	var r response
 	switch {
 	case method == "POST" && path == "/listings":
-		a = d.createListing(form)
+		r = d.createListing(form)
 	case method == "POST" && path == "/users":
-		a = d.createUser(form)
+		r = d.createUser(form)
 	case method != "GET":
-		a = refuse(405, "method not allowed")
+		r = refuse(405, "method not allowed")
 	default:
-		a = d.read(buf, path, query)
+		r = d.read(buf, path, query)
 	}
-	return a.status, contentType, a.body
+	return r.status, contentType, r.body
 }
 
-func (d *Data) read(buf []byte, path, query string) answer {
+func (d *Data) read(buf []byte, path, query string) response {
 	q, ok := parseQuery(query)
 	if !ok {
 		return refuse(400, "malformed query")
@@ -84,9 +81,9 @@ func (d *Data) read(buf []byte, path, query string) answer {
 			for i := from - 1; i >= to; i-- {
 				b = append(append(b, d.listingJSON[of[i]]...), ',')
 			}
-			return answer{200, closeList(b)}
+			return response{200, closeList(b)}
 		}
-		return answer{200, page(append(buf, `{"result":true,"listings":[`...), d.listingJSON, q)}
+		return response{200, page(append(buf, `{"result":true,"listings":[`...), d.listingJSON, q)}
 	case "/listings/batch":
 		b := append(buf, `{"result":true,"listings":[`...)
 		for _, id := range q.ids {
@@ -95,9 +92,9 @@ func (d *Data) read(buf []byte, path, query string) answer {
 				b = append(append(b, d.listingJSON[of[i]]...), ',')
 			}
 		}
-		return answer{200, closeList(b)}
+		return response{200, closeList(b)}
 	case "/users":
-		return answer{200, page(append(buf, `{"result":true,"users":[`...), d.userJSON, q)}
+		return response{200, page(append(buf, `{"result":true,"users":[`...), d.userJSON, q)}
 	case "/users/batch":
 		if len(q.ids) > 1000 {
 			return refuse(400, "id: at most 1000")
@@ -108,7 +105,7 @@ func (d *Data) read(buf []byte, path, query string) answer {
 				b = append(append(b, d.userJSON[id-1]...), ',')
 			}
 		}
-		return answer{200, closeList(b)}
+		return response{200, closeList(b)}
 	}
 	if id, ok := strings.CutPrefix(path, "/users/"); ok {
 		return one(append(buf, `{"result":true,"user":`...), d.userJSON, id)
@@ -131,7 +128,7 @@ func closeList(b []byte) []byte {
 	return append(bytes.TrimSuffix(b, []byte{','}), "]}"...)
 }
 
-func one(b []byte, rows [][]byte, id string) answer {
+func one(b []byte, rows [][]byte, id string) response {
 	n, err := strconv.ParseInt(id, 10, 64)
 	switch {
 	case err != nil || n < 1:
@@ -139,19 +136,18 @@ func one(b []byte, rows [][]byte, id string) answer {
 	case n > int64(len(rows)):
 		return refuse(404, "id: no such thing")
 	}
-	return answer{200, append(append(b, rows[n-1]...), '}')}
+	return response{200, append(append(b, rows[n-1]...), '}')}
 }
 
-// query are the parameters of a read.
+// query has the parameters of a read.
 type query struct {
 	num, size int
 	userID    int64 // the last user_id
 	ids       []int64
 }
 
-// parseQuery reads the query by hand: no parameter of a read is ever escaped.
-// Parameters that are not known are passed over, as the documented system
-// does.
+// parseQuery parses the query without unescaping, which no parameter of a read
+// needs. It ignores unknown parameters, as the documented system does.
 func parseQuery(s string) (query, bool) {
 	q := query{num: 1, size: 10}
 	if n := strings.Count(s, "id="); n > 1 {
@@ -186,7 +182,7 @@ func parseQuery(s string) (query, bool) {
 	return q, true
 }
 
-func (d *Data) createListing(form []byte) answer {
+func (d *Data) createListing(form []byte) response {
 	v, err := url.ParseQuery(string(form))
 	userID, err1 := strconv.ParseInt(v.Get("user_id"), 10, 64)
 	price, err2 := strconv.ParseInt(v.Get("price"), 10, 64)
@@ -198,10 +194,10 @@ func (d *Data) createListing(form []byte) answer {
 	defer d.mu.Unlock()
 	now := time.Now().UnixMicro()
 	row := d.addListing(Listing{ID: int64(len(d.listings)) + 1, UserID: userID, Type: kind, Price: price, CreatedAt: now, UpdatedAt: now})
-	return answer{200, fmt.Appendf(nil, `{"result":true,"listing":%s}`, row)}
+	return response{200, fmt.Appendf(nil, `{"result":true,"listing":%s}`, row)}
 }
 
-func (d *Data) createUser(form []byte) answer {
+func (d *Data) createUser(form []byte) response {
 	v, err := url.ParseQuery(string(form))
 	if err != nil || v.Get("name") == "" {
 		return refuse(400, "name: required")
@@ -210,10 +206,10 @@ func (d *Data) createUser(form []byte) answer {
 	defer d.mu.Unlock()
 	now := time.Now().UnixMicro()
 	row := d.addUser(User{ID: int64(len(d.users)) + 1, Name: v.Get("name"), CreatedAt: now, UpdatedAt: now})
-	return answer{200, fmt.Appendf(nil, `{"result":true,"user":%s}`, row)}
+	return response{200, fmt.Appendf(nil, `{"result":true,"user":%s}`, row)}
 }
 
-// RoundTrip answers within the process, for benchmarks without a network.
+// RoundTrip responds within the process, for benchmarks without a network.
 func (d *Data) RoundTrip(r *http.Request) (*http.Response, error) {
 	var form []byte
 	if r.Body != nil {
@@ -221,8 +217,8 @@ func (d *Data) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Body.Close()
 	}
 	buf := roundTripBuffers.Get().(*[]byte)
-	status, contentType, whole := d.Answer((*buf)[:0], r.Method, r.URL.RequestURI(), form)
-	body := bytes.Clone(whole) // one allocation of the right size, as a network's reader makes
+	status, contentType, whole := d.Respond((*buf)[:0], r.Method, r.URL.RequestURI(), form)
+	body := bytes.Clone(whole) // one allocation of the right size, as from a network
 	*buf = whole
 	roundTripBuffers.Put(buf)
 	return &http.Response{
