@@ -97,4 +97,4 @@ vulnerabilities: ## ask the vulnerability databases, where they are in reach
 
 .PHONY: bench
 bench: ## measure beside other gateways; BENCH='-help' shows the flags
-	go run ./bench/load $(BENCH)
+	go run -C bench ./load $(BENCH)

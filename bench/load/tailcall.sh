@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # Usage: tailcall.sh FOLDER
 #
-# Installs Tailcall with npm below FOLDER and prints the command that runs it.
-# 1.6.14 needs glibc 2.39. Where the system's is older and it is a Debian, the
-# C library of a later release is unpacked beside it, with apt's own client
-# from the source that this system has; else 1.0.0 is taken, and said so.
+# Installs Tailcall with npm in FOLDER and prints the command that runs it.
+# 1.6.14 needs glibc 2.39. On a Debian with an older one, apt unpacks the C
+# library of a later release beside it; elsewhere 1.0.0 is installed instead.
 set -euo pipefail
 folder=$1
 package=@tailcallhq/core-linux-x64-gnu
@@ -44,7 +43,7 @@ if "$binary" --version >/dev/null 2>&1; then
 elif library trixie && "$libraries/ld-linux-x86-64.so.2" --library-path "$libraries" "$binary" --version >/dev/null 2>&1; then
 	echo "$libraries/ld-linux-x86-64.so.2 --library-path $libraries $binary"
 else
-	echo "1.6.14 does not run on this system: taking 1.0.0" >&2
+	echo "1.6.14 does not run on this system: installing 1.0.0" >&2
 	install 1.0.0
 	echo "$binary"
 fi

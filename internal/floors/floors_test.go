@@ -68,9 +68,6 @@ var house = []room{
 	{name: "clients", tests: true, why: "clients of others, from npm, against the program as it runs"},
 	{name: "internal/fakebackend", tests: true, why: "another hand's backend, which shares no code with ours, nor its mistakes"},
 	{name: "internal/floors", tests: true},
-	{name: "bench", tests: true, why: "what we are measured against shares no code with us; its tests may"},
-	{name: "bench/plain", tests: true, may: "bench"},
-	{name: "bench/*", tests: true, may: "bench bench/plain"},
 	{name: ".", why: "tools.go, never compiled"},
 }
 
@@ -79,10 +76,10 @@ var house = []room{
 var outside = []guest{
 	{"github.com/go-chi/chi/v5", "internal/httpapi internal/server backend/listings backend/listings/listingstest backend/users rest", "routes"},
 	{"github.com/go-json-experiment/json", "internal/httpapi internal/seed", "strict JSON; services read it through httpapi.Params"},
-	{"github.com/graph-gophers/dataloader/v7", "publicapi bench/plain", "batches are the core's affair"},
+	{"github.com/graph-gophers/dataloader/v7", "publicapi", "batches are the core's affair"},
 	{"github.com/maypok86/otter/v2", "publicapi", "as dataloader"},
-	{"github.com/99designs/gqlgen", "graph graph/generated graph/scalar bench/plain .", "only the GraphQL door knows its engine"},
-	{"github.com/vektah/gqlparser/v2", "graph graph/generated bench/plain", "as gqlgen"},
+	{"github.com/99designs/gqlgen", "graph graph/generated graph/scalar .", "only the GraphQL door knows its engine"},
+	{"github.com/vektah/gqlparser/v2", "graph graph/generated", "as gqlgen"},
 	{"github.com/coder/websocket", "graph", "as gqlgen, whose own WebSockets bound too little"},
 	{"zombiezen.com/go/sqlite", "internal/sqlitedb backend/*/sqlite", "driver and SQL end at the store"},
 	{"github.com/jackc/puddle/v2", "internal/sqlitedb", "pgx's pool, for SQLite's readers"},
@@ -95,8 +92,8 @@ var outside = []guest{
 	{"github.com/anishathalye/porcupine", "", "judges what tests saw"},
 
 	// From the standard library, what has one place.
-	{"flag", "cmd/veranda bench/*", "settings are read in one place"},
-	{"os/signal", "cmd/veranda bench/*", "the program handles signals, packages get contexts"},
+	{"flag", "cmd/veranda", "settings are read in one place"},
+	{"os/signal", "cmd/veranda", "the program handles signals, packages get contexts"},
 	{"database/sql", "", "costs twice as much as the driver: docs/decisions/0002-sqlite-driver.md"},
 	{"testing", "internal/testenv internal/fakebackend backend/*/*test", "not linked into the binary"},
 	{"unsafe", "", "nothing here is worth it"},
