@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/veranda-go/veranda/backend/listings"
+	"github.com/veranda-go/veranda/internal/creation/creationtest"
 )
 
 var orders = []listings.Order{listings.Newest, listings.Oldest, listings.PriceAsc, listings.PriceDesc}
@@ -18,7 +19,7 @@ func crowd(t *testing.T, d database) (listings.Store, []listings.Listing) {
 	calls := 0
 	s := d.store(t, func() time.Time {
 		calls++
-		return noon.Add(time.Duration(calls/7) * time.Second)
+		return creationtest.Noon.Add(time.Duration(calls/7) * time.Second)
 	})
 	var made []listings.Listing
 	for i := range int64(60) {
@@ -37,7 +38,7 @@ func crowdDraft(i int64) listings.Draft {
 
 // filters are those that a store may answer each in its own way.
 func filters() []listings.Filter {
-	from, before := noon.Add(2*time.Second).UnixMicro(), noon.Add(6*time.Second).UnixMicro()
+	from, before := creationtest.Noon.Add(2*time.Second).UnixMicro(), creationtest.Noon.Add(6*time.Second).UnixMicro()
 	return []listings.Filter{
 		{},
 		{UserID: 2},
@@ -147,7 +148,7 @@ func testForeignCursors(t *testing.T, d database) {
 				{Order: order},
 				{Order: order, Key: 150, ID: 1 << 40},
 				{Order: order, Key: 200},
-				{Order: order, Key: noon.UnixMicro() - 1, ID: 5},
+				{Order: order, Key: creationtest.Noon.UnixMicro() - 1, ID: 5},
 				{Order: order, Key: 1 << 62, ID: 1 << 62},
 				{Order: order, Key: -5, ID: -5},
 				listings.CursorOf(&all[20], order),

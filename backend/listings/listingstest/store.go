@@ -10,12 +10,12 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/creation/creationtest"
 )
 
 // Open opens one database, again at each call, with now as its clock. It may
@@ -31,7 +31,6 @@ func Store(t *testing.T, newDatabase func(t *testing.T) Open) {
 	}{
 		{"empty", testEmpty},
 		{"create", testCreate},
-		{"clock set back", testClockSetBack},
 		{"ties", testTies},
 		{"paging", testPaging},
 		{"get", testGet},
@@ -44,22 +43,40 @@ func Store(t *testing.T, newDatabase func(t *testing.T) Open) {
 		{"feed", testFeed},
 		{"changed", testChanged},
 		{"follow", testFollow},
-		{"keys", testKeys},
-		{"keys forgotten", testKeysForgotten},
-		{"keys reopen", testKeysReopen},
-		{"keys at once", testKeysAtOnce},
-		{"many writers", testManyWriters},
 		{"cancelled", testCancelled},
 		{"close", testClose},
-		{"close under load", testCloseUnderLoad},
-		{"reopen", testReopen},
-		{"open at once", testOpenAtOnce},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			test.run(t, database{newDatabase(t)})
 		})
 	}
+	creationtest.Stores(t, creationtest.Suite[listings.Draft, listings.Listing]{
+		Draft: func(n int) listings.Draft {
+			return listings.Draft{UserID: int64(n + 1), Type: listings.Rent, Price: int64(n + 1)}
+		},
+		Others: []listings.Draft{
+			{UserID: 2, Type: listings.Rent, Price: 1},
+			{UserID: 1, Type: listings.Sale, Price: 1},
+			{UserID: 1, Type: listings.Rent, Price: 2},
+		},
+		Times: func(l listings.Listing) (id, created, updated int64) { return l.ID, l.CreatedAt, l.UpdatedAt },
+		NewDatabase: func(t *testing.T) creationtest.Open[listings.Draft, listings.Listing] {
+			open := newDatabase(t)
+			return func(now func() time.Time) (creationtest.Store[listings.Draft, listings.Listing], error) {
+				s, err := open(now)
+				return all{s}, err
+			}
+		},
+	})
+}
+
+// all is a store for package creationtest.
+type all struct{ listings.Store }
+
+// All implements creationtest.Store.
+func (s all) All(ctx context.Context, limit int64) ([]listings.Listing, error) {
+	return s.List(ctx, listings.Query{Limit: limit})
 }
 
 // database is one database of one test.
@@ -80,23 +97,6 @@ func (d database) store(t *testing.T, now func() time.Time) listings.Store {
 		}
 	})
 	return s
-}
-
-// noon is when the clocks of these tests start: with nanoseconds, so that a
-// store that rounds up is noticed.
-var noon = time.Date(2023, 2, 8, 12, 0, 0, 123_456_999, time.UTC)
-
-// still is a clock that stands: all rows tie.
-func still() time.Time { return noon }
-
-// ticking is a clock that steps at each call. It is for one store only.
-func ticking(step time.Duration) func() time.Time {
-	next := noon
-	return func() time.Time {
-		now := next
-		next = next.Add(step)
-		return now
-	}
 }
 
 func create(t *testing.T, s listings.Store, d listings.Draft) listings.Listing {
@@ -150,7 +150,7 @@ func brief(rows []listings.Listing) []string {
 }
 
 func testEmpty(t *testing.T, d database) {
-	s := d.store(t, still)
+	s := d.store(t, creationtest.Still)
 	same(t, "all", list(t, s, listings.Query{Limit: 10}), nil)
 	same(t, "of a user", list(t, s, listings.Query{Filter: listings.Filter{UserID: 1}, Limit: 10}), nil)
 	for _, ids := range [][]int64{nil, {}, {1}, {1, 2, 1}} {
@@ -166,7 +166,7 @@ func testEmpty(t *testing.T, d database) {
 }
 
 func testCreate(t *testing.T, d database) {
-	s := d.store(t, ticking(time.Microsecond))
+	s := d.store(t, creationtest.Ticking(time.Microsecond))
 	for i, draft := range []listings.Draft{
 		{UserID: 1, Type: listings.Rent, Price: 1},
 		{UserID: 1, Type: listings.Sale, Price: math.MaxInt32},
@@ -176,7 +176,7 @@ func testCreate(t *testing.T, d database) {
 	} {
 		made := create(t, s, draft)
 		// The clock steps by one microsecond: a store that rounds shows it.
-		at := noon.UnixMicro() + int64(i)
+		at := creationtest.Noon.UnixMicro() + int64(i)
 		want := listings.Listing{
 			ID: made.ID, UserID: draft.UserID, Type: draft.Type, Price: draft.Price,
 			CreatedAt: at, UpdatedAt: at,
@@ -190,20 +190,6 @@ func testCreate(t *testing.T, d database) {
 		same(t, "newest", list(t, s, listings.Query{Limit: 1}), []listings.Listing{want})
 		same(t, "newest of the user", list(t, s, listings.Query{Filter: listings.Filter{UserID: draft.UserID}, Limit: 1}), []listings.Listing{want})
 	}
-}
-
-func testClockSetBack(t *testing.T, d database) {
-	s := d.store(t, ticking(-time.Hour))
-	var made []listings.Listing
-	for range 5 {
-		made = append(made, create(t, s, listings.Draft{UserID: 1, Type: listings.Rent, Price: 1}))
-	}
-	// Another process, whose clock is behind from the start.
-	other := d.store(t, func() time.Time { return noon.AddDate(-1, 0, 0) })
-	made = append(made, create(t, other, listings.Draft{UserID: 1, Type: listings.Rent, Price: 1}))
-	inOrder(t, made)
-	slices.Reverse(made)
-	same(t, "list", list(t, s, listings.Query{Limit: 10}), made)
 }
 
 // inOrder checks rows in the order of their creation.
@@ -226,7 +212,7 @@ func inOrder(t *testing.T, made []listings.Listing) {
 }
 
 func testTies(t *testing.T, d database) {
-	s := d.store(t, still)
+	s := d.store(t, creationtest.Still)
 	var made []listings.Listing
 	for i := range int64(12) {
 		made = append(made, create(t, s, listings.Draft{UserID: i%2 + 1, Type: listings.Rent, Price: i + 1}))
@@ -249,7 +235,7 @@ func sample(t *testing.T, d database) (listings.Store, []listings.Listing) {
 	calls := 0
 	s := d.store(t, func() time.Time {
 		calls++
-		return noon.Add(time.Duration(calls/4) * time.Second)
+		return creationtest.Noon.Add(time.Duration(calls/4) * time.Second)
 	})
 	var made []listings.Listing
 	for i := range int64(30) {
@@ -344,84 +330,8 @@ func testNewestOfMany(t *testing.T, d database) {
 	same(t, "newest of 1000 users", got, slices.Concat(of(3, all), of(2, all), of(1, all)))
 }
 
-// testManyWriters lets two stores, as two processes would be, write to one
-// database while a third one reads.
-func testManyWriters(t *testing.T, d database) {
-	const writers, each = 8, 12
-	stores := []listings.Store{d.store(t, time.Now), d.store(t, time.Now)}
-	reader := d.store(t, time.Now)
-
-	done := make(chan struct{})
-	var watching sync.WaitGroup
-	watching.Go(func() {
-		seen, highest := map[int64]bool{}, int64(0)
-		for last := false; !last; {
-			select {
-			case <-done:
-				last = true // look once more at the whole
-			default:
-			}
-			rows, err := reader.List(t.Context(), listings.Query{Limit: 1000})
-			if err != nil {
-				t.Errorf("list: %v", err)
-				return
-			}
-			before := highest
-			for _, l := range rows {
-				if !seen[l.ID] && l.ID < before {
-					t.Errorf("id %d became visible after id %d", l.ID, before)
-				}
-				seen[l.ID] = true
-				highest = max(highest, l.ID)
-			}
-			if len(rows) < len(seen) {
-				t.Errorf("%d rows, after %d were seen", len(rows), len(seen))
-			}
-		}
-	})
-
-	var (
-		mu      sync.Mutex
-		made    []listings.Listing
-		writing sync.WaitGroup
-	)
-	for w := range writers {
-		writing.Go(func() {
-			mine, others := stores[w%2], stores[1-w%2]
-			for i := range each {
-				draft := listings.Draft{UserID: int64(w + 1), Type: listings.Rent, Price: int64(i + 1)}
-				l, _, err := mine.Create(t.Context(), draft, "")
-				if err != nil {
-					t.Errorf("create: %v", err)
-					return
-				}
-				if l.UserID != draft.UserID || l.Price != draft.Price {
-					t.Errorf("created %+v, asked for %+v", l, draft) // another writer's answer
-				}
-				if got, err := others.Get(t.Context(), l.ID); err != nil || got != l {
-					t.Errorf("the other store has %+v, %v, want %+v", got, err, l)
-				}
-				mu.Lock()
-				made = append(made, l)
-				mu.Unlock()
-			}
-		})
-	}
-	writing.Wait()
-	close(done)
-	watching.Wait()
-
-	if len(made) != writers*each {
-		t.Fatalf("%d creations of %d succeeded", len(made), writers*each)
-	}
-	slices.SortFunc(made, func(a, b listings.Listing) int { return cmp.Compare(a.ID, b.ID) })
-	inOrder(t, made)
-	slices.Reverse(made)
-	same(t, "all rows", list(t, reader, listings.Query{Limit: 1000}), made)
-}
-
 func testCancelled(t *testing.T, d database) {
-	s := d.store(t, still)
+	s := d.store(t, creationtest.Still)
 	made := create(t, s, listings.Draft{UserID: 1, Type: listings.Rent, Price: 1})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -458,7 +368,7 @@ func callAll(ctx context.Context, s listings.Store) map[string]error {
 }
 
 func testClose(t *testing.T, d database) {
-	s, err := d.open(still)
+	s, err := d.open(creationtest.Still)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -474,89 +384,5 @@ func testClose(t *testing.T, d database) {
 			}
 		}
 	}
-	same(t, "rows", list(t, d.store(t, still), listings.Query{Limit: 10}), []listings.Listing{made})
-}
-
-// testCloseUnderLoad closes a store while it writes: what was acknowledged is
-// there, what was refused is not.
-func testCloseUnderLoad(t *testing.T, d database) {
-	s, err := d.open(time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var (
-		mu      sync.Mutex
-		made    []listings.Listing
-		writing sync.WaitGroup
-	)
-	begun := make(chan struct{}, 1)
-	for w := range 8 {
-		writing.Go(func() {
-			for {
-				l, _, err := s.Create(t.Context(), listings.Draft{UserID: int64(w + 1), Type: listings.Rent, Price: 1}, "")
-				if err != nil {
-					if apierror.KindOf(err) != apierror.Unavailable {
-						t.Errorf("create during close: %v", err)
-					}
-					return
-				}
-				mu.Lock()
-				made = append(made, l)
-				mu.Unlock()
-				select {
-				case begun <- struct{}{}:
-				default:
-				}
-			}
-		})
-	}
-	<-begun
-	if err := s.Close(); err != nil {
-		t.Errorf("close: %v", err)
-	}
-	writing.Wait()
-	same(t, "rows", list(t, d.store(t, still), listings.Query{Limit: math.MaxInt32}), newestFirst(made))
-}
-
-func testReopen(t *testing.T, d database) {
-	var made []listings.Listing
-	for i := range int64(3) {
-		s, err := d.open(time.Now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		made = append(made, create(t, s, listings.Draft{UserID: 1, Type: listings.Rent, Price: i + 1}))
-		inOrder(t, made)
-		same(t, "rows", list(t, s, listings.Query{Limit: 10}), newestFirst(made))
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// testOpenAtOnce starts several services on a database without a schema.
-func testOpenAtOnce(t *testing.T, d database) {
-	const services = 4
-	stores := make([]listings.Store, services)
-	errs := make([]error, services)
-	var opening sync.WaitGroup
-	for i := range services {
-		opening.Go(func() { stores[i], errs[i] = d.open(time.Now) })
-	}
-	opening.Wait()
-	var made []listings.Listing
-	for i, s := range stores {
-		if errs[i] != nil {
-			t.Errorf("open: %v", errs[i])
-			continue
-		}
-		defer s.Close()
-		made = append(made, create(t, s, listings.Draft{UserID: 1, Type: listings.Rent, Price: 1}))
-	}
-	inOrder(t, made)
-	for _, s := range stores {
-		if s != nil {
-			same(t, "rows", list(t, s, listings.Query{Limit: 10}), newestFirst(made))
-		}
-	}
+	same(t, "rows", list(t, d.store(t, creationtest.Still), listings.Query{Limit: 10}), []listings.Listing{made})
 }

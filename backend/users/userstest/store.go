@@ -11,12 +11,12 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/veranda-go/veranda/backend/users"
 	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/internal/creation/creationtest"
 )
 
 // Open opens one database, again at each call, with now as its clock. It may
@@ -32,27 +32,38 @@ func Store(t *testing.T, newDatabase func(t *testing.T) Open) {
 	}{
 		{"empty", testEmpty},
 		{"create", testCreate},
-		{"clock set back", testClockSetBack},
 		{"ties", testTies},
 		{"paging", testPaging},
 		{"get", testGet},
 		{"batch", testBatch},
-		{"keys", testKeys},
-		{"keys forgotten", testKeysForgotten},
-		{"keys reopen", testKeysReopen},
-		{"keys at once", testKeysAtOnce},
-		{"many writers", testManyWriters},
 		{"cancelled", testCancelled},
 		{"close", testClose},
-		{"close under load", testCloseUnderLoad},
-		{"reopen", testReopen},
-		{"open at once", testOpenAtOnce},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			test.run(t, database{newDatabase(t)})
 		})
 	}
+	creationtest.Stores(t, creationtest.Suite[users.Draft, users.User]{
+		Draft:  func(n int) users.Draft { return users.Draft{Name: fmt.Sprint("User ", n)} },
+		Others: []users.Draft{{Name: "user 0"}, {Name: "User 0 "}},
+		Times:  func(u users.User) (id, created, updated int64) { return u.ID, u.CreatedAt, u.UpdatedAt },
+		NewDatabase: func(t *testing.T) creationtest.Open[users.Draft, users.User] {
+			open := newDatabase(t)
+			return func(now func() time.Time) (creationtest.Store[users.Draft, users.User], error) {
+				s, err := open(now)
+				return all{s}, err
+			}
+		},
+	})
+}
+
+// all is a store for package creationtest.
+type all struct{ users.Store }
+
+// All implements creationtest.Store.
+func (s all) All(ctx context.Context, limit int64) ([]users.User, error) {
+	return s.List(ctx, users.Query{Limit: limit})
 }
 
 // database is one database of one test.
@@ -73,23 +84,6 @@ func (d database) store(t *testing.T, now func() time.Time) users.Store {
 		}
 	})
 	return s
-}
-
-// noon is when the clocks of these tests start: with nanoseconds, so that a
-// store that rounds up is noticed.
-var noon = time.Date(2023, 2, 8, 12, 0, 0, 123_456_999, time.UTC)
-
-// still is a clock that stands: all rows tie.
-func still() time.Time { return noon }
-
-// ticking is a clock that steps at each call. It is for one store only.
-func ticking(step time.Duration) func() time.Time {
-	next := noon
-	return func() time.Time {
-		now := next
-		next = next.Add(step)
-		return now
-	}
 }
 
 func create(t *testing.T, s users.Store, d users.Draft) users.User {
@@ -138,7 +132,7 @@ func brief(rows []users.User) []string {
 }
 
 func testEmpty(t *testing.T, d database) {
-	s := d.store(t, still)
+	s := d.store(t, creationtest.Still)
 	same(t, "all", list(t, s, users.Query{Limit: 10}), nil)
 	for _, ids := range [][]int64{nil, {}, {1}, {1, 2, 1}} {
 		found, err := s.Batch(t.Context(), ids)
@@ -153,7 +147,7 @@ func testEmpty(t *testing.T, d database) {
 }
 
 func testCreate(t *testing.T, d database) {
-	s := d.store(t, ticking(time.Microsecond))
+	s := d.store(t, creationtest.Ticking(time.Microsecond))
 	for i, name := range []string{
 		"Suresh Subramaniam",
 		"Suresh Subramaniam", // two people may share a name
@@ -178,7 +172,7 @@ func testCreate(t *testing.T, d database) {
 	} {
 		made := create(t, s, users.Draft{Name: name})
 		// The clock steps by one microsecond: a store that rounds shows it.
-		at := noon.UnixMicro() + int64(i)
+		at := creationtest.Noon.UnixMicro() + int64(i)
 		want := users.User{ID: made.ID, Name: name, CreatedAt: at, UpdatedAt: at}
 		if made != want {
 			t.Errorf("created %+v, want %+v", made, want)
@@ -193,20 +187,6 @@ func testCreate(t *testing.T, d database) {
 			same(t, "batch", got, []users.User{want})
 		}
 	}
-}
-
-func testClockSetBack(t *testing.T, d database) {
-	s := d.store(t, ticking(-time.Hour))
-	var made []users.User
-	for range 5 {
-		made = append(made, create(t, s, users.Draft{Name: "A"}))
-	}
-	// Another process, whose clock is behind from the start.
-	other := d.store(t, func() time.Time { return noon.AddDate(-1, 0, 0) })
-	made = append(made, create(t, other, users.Draft{Name: "A"}))
-	inOrder(t, made)
-	slices.Reverse(made)
-	same(t, "list", list(t, s, users.Query{Limit: 10}), made)
 }
 
 // inOrder checks rows in the order of their creation.
@@ -229,7 +209,7 @@ func inOrder(t *testing.T, made []users.User) {
 }
 
 func testTies(t *testing.T, d database) {
-	s := d.store(t, still)
+	s := d.store(t, creationtest.Still)
 	var made []users.User
 	for range 12 {
 		made = append(made, create(t, s, users.Draft{Name: "A"}))
@@ -246,7 +226,7 @@ func sample(t *testing.T, d database) (users.Store, []users.User) {
 	calls := 0
 	s := d.store(t, func() time.Time {
 		calls++
-		return noon.Add(time.Duration(calls/4) * time.Second)
+		return creationtest.Noon.Add(time.Duration(calls/4) * time.Second)
 	})
 	var made []users.User
 	for i := range 30 {
@@ -332,84 +312,8 @@ func testBatch(t *testing.T, d database) {
 	same(t, "batch of 1000", got, all)
 }
 
-// testManyWriters lets two stores, as two processes would be, write to one
-// database while a third one reads.
-func testManyWriters(t *testing.T, d database) {
-	const writers, each = 8, 12
-	stores := []users.Store{d.store(t, time.Now), d.store(t, time.Now)}
-	reader := d.store(t, time.Now)
-
-	done := make(chan struct{})
-	var watching sync.WaitGroup
-	watching.Go(func() {
-		seen, highest := map[int64]bool{}, int64(0)
-		for last := false; !last; {
-			select {
-			case <-done:
-				last = true // look once more at the whole
-			default:
-			}
-			rows, err := reader.List(t.Context(), users.Query{Limit: 1000})
-			if err != nil {
-				t.Errorf("list: %v", err)
-				return
-			}
-			before := highest
-			for _, u := range rows {
-				if !seen[u.ID] && u.ID < before {
-					t.Errorf("id %d became visible after id %d", u.ID, before)
-				}
-				seen[u.ID] = true
-				highest = max(highest, u.ID)
-			}
-			if len(rows) < len(seen) {
-				t.Errorf("%d rows, after %d were seen", len(rows), len(seen))
-			}
-		}
-	})
-
-	var (
-		mu      sync.Mutex
-		made    []users.User
-		writing sync.WaitGroup
-	)
-	for w := range writers {
-		writing.Go(func() {
-			mine, others := stores[w%2], stores[1-w%2]
-			for i := range each {
-				draft := users.Draft{Name: fmt.Sprintf("user %d of writer %d", i, w)}
-				u, _, err := mine.Create(t.Context(), draft, "")
-				if err != nil {
-					t.Errorf("create: %v", err)
-					return
-				}
-				if u.Name != draft.Name {
-					t.Errorf("created %+v, asked for %+v", u, draft) // another writer's answer
-				}
-				if got, err := others.Get(t.Context(), u.ID); err != nil || got != u {
-					t.Errorf("the other store has %+v, %v, want %+v", got, err, u)
-				}
-				mu.Lock()
-				made = append(made, u)
-				mu.Unlock()
-			}
-		})
-	}
-	writing.Wait()
-	close(done)
-	watching.Wait()
-
-	if len(made) != writers*each {
-		t.Fatalf("%d creations of %d succeeded", len(made), writers*each)
-	}
-	slices.SortFunc(made, func(a, b users.User) int { return cmp.Compare(a.ID, b.ID) })
-	inOrder(t, made)
-	slices.Reverse(made)
-	same(t, "all rows", list(t, reader, users.Query{Limit: 1000}), made)
-}
-
 func testCancelled(t *testing.T, d database) {
-	s := d.store(t, still)
+	s := d.store(t, creationtest.Still)
 	made := create(t, s, users.Draft{Name: "A"})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -443,7 +347,7 @@ func callAll(ctx context.Context, s users.Store) map[string]error {
 }
 
 func testClose(t *testing.T, d database) {
-	s, err := d.open(still)
+	s, err := d.open(creationtest.Still)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -459,89 +363,5 @@ func testClose(t *testing.T, d database) {
 			}
 		}
 	}
-	same(t, "rows", list(t, d.store(t, still), users.Query{Limit: 10}), []users.User{made})
-}
-
-// testCloseUnderLoad closes a store while it writes: what was acknowledged is
-// there, what was refused is not.
-func testCloseUnderLoad(t *testing.T, d database) {
-	s, err := d.open(time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var (
-		mu      sync.Mutex
-		made    []users.User
-		writing sync.WaitGroup
-	)
-	begun := make(chan struct{}, 1)
-	for range 8 {
-		writing.Go(func() {
-			for {
-				u, _, err := s.Create(t.Context(), users.Draft{Name: "A"}, "")
-				if err != nil {
-					if apierror.KindOf(err) != apierror.Unavailable {
-						t.Errorf("create during close: %v", err)
-					}
-					return
-				}
-				mu.Lock()
-				made = append(made, u)
-				mu.Unlock()
-				select {
-				case begun <- struct{}{}:
-				default:
-				}
-			}
-		})
-	}
-	<-begun
-	if err := s.Close(); err != nil {
-		t.Errorf("close: %v", err)
-	}
-	writing.Wait()
-	same(t, "rows", list(t, d.store(t, still), users.Query{Limit: math.MaxInt32}), newestFirst(made))
-}
-
-func testReopen(t *testing.T, d database) {
-	var made []users.User
-	for range 3 {
-		s, err := d.open(time.Now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		made = append(made, create(t, s, users.Draft{Name: "A"}))
-		inOrder(t, made)
-		same(t, "rows", list(t, s, users.Query{Limit: 10}), newestFirst(made))
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// testOpenAtOnce starts several services on a database without a schema.
-func testOpenAtOnce(t *testing.T, d database) {
-	const services = 4
-	stores := make([]users.Store, services)
-	errs := make([]error, services)
-	var opening sync.WaitGroup
-	for i := range services {
-		opening.Go(func() { stores[i], errs[i] = d.open(time.Now) })
-	}
-	opening.Wait()
-	var made []users.User
-	for i, s := range stores {
-		if errs[i] != nil {
-			t.Errorf("open: %v", errs[i])
-			continue
-		}
-		defer s.Close()
-		made = append(made, create(t, s, users.Draft{Name: "A"}))
-	}
-	inOrder(t, made)
-	for _, s := range stores {
-		if s != nil {
-			same(t, "rows", list(t, s, users.Query{Limit: 10}), newestFirst(made))
-		}
-	}
+	same(t, "rows", list(t, d.store(t, creationtest.Still), users.Query{Limit: 10}), []users.User{made})
 }
