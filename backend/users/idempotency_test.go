@@ -2,192 +2,56 @@ package users_test
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
-	"strings"
+	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/veranda-go/veranda/backend/users"
-	"github.com/veranda-go/veranda/internal/apierror"
+	"github.com/veranda-go/veranda/backend/users/sqlite"
 	"github.com/veranda-go/veranda/internal/backendclient"
+	"github.com/veranda-go/veranda/internal/creation/creationtest"
 	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
-const suresh = "name=Suresh+S."
-
-// post sends a creation with idempotency keys, each in a header of its own.
-func (s service) post(t *testing.T, form string, keys ...string) (*http.Response, string) {
-	t.Helper()
-	return s.request(t, "POST", "/users", form, http.Header{
-		"Content-Type":    {"application/x-www-form-urlencoded"},
-		"Idempotency-Key": keys,
+func TestIdempotencyKeys(t *testing.T) {
+	creationtest.HTTP(t, creationtest.HTTPSuite[users.Draft, users.User]{
+		Path:          "/users",
+		Forms:         []string{"name=Suresh+S.", "name=%53uresh%20S."},
+		Other:         "name=Suresh+S.1",
+		Invalid:       "name=",
+		InvalidFields: []string{"name"},
+		Drafts:        [2]users.Draft{{Name: "A"}, {Name: "AB"}},
+		Open: func(t *testing.T, before func()) (http.Handler, func() int) {
+			store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "users.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { store.Close() })
+			count := func() int {
+				rows, err := store.List(t.Context(), users.Query{Limit: 100})
+				if err != nil {
+					t.Error(err)
+				}
+				return len(rows)
+			}
+			r := httpapi.NewRouter()
+			users.NewHandler(slowStore{store, before}, maxPageSize, slog.New(slog.DiscardHandler)).Routes(r)
+			return r, count
+		},
+		NewClient: func(c *backendclient.Client) creationtest.Client[users.Draft, users.User] { return users.NewClient(c) },
 	})
 }
 
-func TestIdempotencyKey(t *testing.T) {
-	t.Parallel()
-	s := serve(t)
-	resp, body := s.post(t, suresh, "a")
-	if resp.StatusCode != 200 || resp.Header.Get("Idempotency-Replayed") != "" {
-		t.Fatalf("first: %d %v %s", resp.StatusCode, resp.Header, body)
-	}
-	// In another order and escaped differently, it is the same creation.
-	for _, form := range []string{suresh, "name=%53uresh%20S."} {
-		again, bodyAgain := s.post(t, form, "a")
-		if again.StatusCode != 200 || again.Header.Get("Idempotency-Replayed") != "true" || bodyAgain != body {
-			t.Errorf("%s again: %d %v\n got %s\nwant %s", form, again.StatusCode, again.Header, bodyAgain, body)
-		}
-	}
-	for _, key := range []string{"b", "A", "!", "~", strings.Repeat("k", 255)} {
-		resp, bodyOther := s.post(t, suresh, key)
-		if resp.StatusCode != 200 || resp.Header.Get("Idempotency-Replayed") != "" || bodyOther == body {
-			t.Errorf("key %.20s: %d %v %s", key, resp.StatusCode, resp.Header, bodyOther)
-		}
-	}
-
-	resp, body = s.post(t, suresh+"1", "a")
-	if want := `{"result":false,"errors":["Idempotency-Key: already used with other parameters"]}`; resp.StatusCode != 422 || body != want {
-		t.Errorf("another name: %d %s", resp.StatusCode, body)
-	}
-	resp, body = s.post(t, "name=", "a")
-	wantErrors(t, resp, body, http.StatusBadRequest, "name")
-
-	for _, keys := range [][]string{
-		{""}, {" "}, {"a b"}, {"a\tb"}, {"ключ"}, {"\x80"}, {"\"a b\""}, {strings.Repeat("k", 256)}, {"a", "a"}, {"a", "b"},
-	} {
-		resp, body := s.post(t, suresh, keys...)
-		wantErrors(t, resp, body, http.StatusBadRequest, "Idempotency-Key")
-	}
-	rows, err := s.store.List(t.Context(), users.Query{Limit: 100})
-	if err != nil || len(rows) != 6 {
-		t.Errorf("%d rows, %v, want 6", len(rows), err)
-	}
-}
-
-// slowStore ends each creation on a signal.
+// slowStore calls before, unless it is nil, before each creation.
 type slowStore struct {
 	users.Store
-	begun, end chan struct{}
+	before func()
 }
 
-func (s *slowStore) Create(ctx context.Context, d users.Draft, key string) (users.User, bool, error) {
-	s.begun <- struct{}{}
-	<-s.end
+func (s slowStore) Create(ctx context.Context, d users.Draft, key string) (users.User, bool, error) {
+	if s.before != nil {
+		s.before()
+	}
 	return s.Store.Create(ctx, d, key)
-}
-
-func TestIdempotencyKeyInProgress(t *testing.T) {
-	t.Parallel()
-	s := serve(t)
-	slow := &slowStore{s.store, make(chan struct{}), make(chan struct{})}
-	r := httpapi.NewRouter()
-	users.NewHandler(slow, maxPageSize, slog.New(slog.DiscardHandler)).Routes(r)
-	server := httptest.NewServer(r)
-	defer server.Close()
-	s.url = server.URL
-
-	responses := make(chan string)
-	send := func(keys ...string) {
-		resp, body := s.post(t, suresh, keys...)
-		responses <- fmt.Sprint(resp.StatusCode, resp.Header.Get("Idempotency-Replayed"), body)
-	}
-	go send("a")
-	<-slow.begun
-	for range 2 {
-		resp, body := s.post(t, suresh, "a")
-		want := `{"result":false,"errors":["Idempotency-Key: a request with this key is in progress"]}`
-		if resp.StatusCode != 409 || resp.Header.Get("Retry-After") != "1" || body != want {
-			t.Errorf("in progress: %d %v %s", resp.StatusCode, resp.Header, body)
-		}
-	}
-	// Others are not in its way.
-	go send("b")
-	<-slow.begun
-	go send()
-	<-slow.begun
-	for range 3 {
-		slow.end <- struct{}{}
-		if response := <-responses; !strings.HasPrefix(response, "200{") {
-			t.Error(response)
-		}
-	}
-	go send("a")
-	<-slow.begun
-	slow.end <- struct{}{}
-	if response := <-responses; !strings.HasPrefix(response, "200true{") {
-		t.Errorf("after it was done: %s", response)
-	}
-}
-
-func TestIdempotencyKeyOfClient(t *testing.T) {
-	t.Parallel()
-	s, ctx := serve(t), t.Context()
-	if honors, err := s.HonorsKeys(ctx); err != nil || !honors {
-		t.Errorf("honors keys: %v, %v", honors, err)
-	}
-	draft := users.Draft{Name: "A"}
-	made, replayed, err := s.Create(ctx, draft, "a")
-	if err != nil || replayed {
-		t.Fatalf("create: %v, %v", replayed, err)
-	}
-	if got, replayed, err := s.Create(ctx, draft, "a"); err != nil || !replayed || got != made {
-		t.Errorf("again: %+v, %v, %v, want %+v", got, replayed, err, made)
-	}
-	draft.Name += "B"
-	_, _, err = s.Create(ctx, draft, "a")
-	if f := apierror.From(err); f.Kind != apierror.KeyMismatch || f.Messages()[0] != "Idempotency-Key: already used with other parameters" {
-		t.Errorf("another draft: %v of kind %d", err, f.Kind)
-	}
-
-	// Responses of another implementation.
-	status := http.StatusNotFound
-	other := client(t, func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(status)
-		_, _ = w.Write([]byte(`{"errors":["name: too low"]}`))
-	})
-	for _, status = range []int{200, 400, 404} {
-		if honors, err := other.HonorsKeys(ctx); err != nil || honors {
-			t.Errorf("status %d: honors keys %v, %v", status, honors, err)
-		}
-	}
-	for _, status = range []int{500, 503} {
-		if _, err := other.HonorsKeys(ctx); apierror.KindOf(err) != apierror.Unavailable {
-			t.Errorf("status %d: %v", status, err)
-		}
-	}
-	for _, test := range []struct {
-		status int
-		key    string
-		want   apierror.Kind
-	}{
-		{409, "a", apierror.Conflict}, {422, "a", apierror.KeyMismatch}, {409, "", apierror.Unavailable}, {422, "", apierror.Unavailable},
-	} {
-		status = test.status
-		if _, _, err := other.Create(ctx, draft, test.key); apierror.KindOf(err) != test.want {
-			t.Errorf("status %d to key %q: %v", status, test.key, err)
-		}
-	}
-}
-
-func TestPingNamesFeatures(t *testing.T) {
-	t.Parallel()
-	resp, _ := serve(t).do(t, "GET", "/users/ping", "", "")
-	if got := resp.Header.Get("Veranda-Features"); got != "idempotency-key" {
-		t.Errorf("features %q", got)
-	}
-}
-
-// client returns a client of a service that serves every request with f.
-func client(t *testing.T, f http.HandlerFunc) *users.Client {
-	t.Helper()
-	server := httptest.NewServer(f)
-	t.Cleanup(server.Close)
-	c, err := backendclient.NewClient("user service", server.URL, time.Minute, http.DefaultTransport)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return users.NewClient(c)
 }
