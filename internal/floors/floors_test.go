@@ -45,9 +45,11 @@ var house = []room{
 	{name: "backend/users/sqlite", may: "backend/users internal/creation internal/sqlitedb"},
 	{name: "backend/listings/postgres", may: "backend/listings backend/listings/lookup internal/creation internal/pgdb"},
 	{name: "backend/users/postgres", may: "backend/users internal/creation internal/pgdb"},
-	{name: "backend/listings/listingstest", tests: true, may: "backend/listings backend/listings/sqlite internal/apierror internal/idempotency internal/pagination",
+	{name: "internal/creation/creationtest", tests: true, may: "internal/apierror internal/backendclient internal/creation internal/idempotency",
+		why: "what both services promise of a creation"},
+	{name: "backend/listings/listingstest", tests: true, may: "backend/listings backend/listings/sqlite internal/apierror internal/creation/creationtest internal/idempotency internal/pagination",
 		why: "the promises of a store, kept by each"},
-	{name: "backend/users/userstest", tests: true, may: "backend/users backend/users/sqlite internal/apierror internal/idempotency internal/pagination internal/httpapi",
+	{name: "backend/users/userstest", tests: true, may: "backend/users backend/users/sqlite internal/apierror internal/creation/creationtest internal/idempotency internal/pagination internal/httpapi",
 		why: "as listingstest"},
 
 	{name: "publicapi", may: "backend/listings backend/users internal/apierror internal/broadcast internal/coalesce internal/pagination internal/httpapi",
@@ -95,7 +97,7 @@ var outside = []guest{
 	{"flag", "cmd/veranda", "settings are read in one place"},
 	{"os/signal", "cmd/veranda", "the program handles signals, packages get contexts"},
 	{"database/sql", "", "costs twice as much as the driver: docs/decisions/0002-sqlite-driver.md"},
-	{"testing", "internal/testenv internal/fakebackend backend/*/*test", "not linked into the binary"},
+	{"testing", "internal/testenv internal/fakebackend internal/creation/creationtest backend/*/*test", "not linked into the binary"},
 	{"unsafe", "", "nothing here is worth it"},
 	{"C", "", "the binary is static"},
 }
