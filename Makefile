@@ -19,8 +19,8 @@ run: ## start the whole system; data in ./data
 	go run ./cmd/veranda
 
 .PHONY: test
-test: ## run all tests, as README says
-	go test ./...
+test: ## install what tests need, and run them
+	scripts/test
 
 .PHONY: image
 image: ## build the container image veranda
@@ -51,13 +51,14 @@ modules: ## go.mod and go.sum are complete, and the modules unchanged
 	go mod tidy -diff
 
 .PHONY: generate
-generate: ## rebuild graph/generated from schema.graphqls
+generate: ## rebuild the generated code from the schemas
 	go run github.com/99designs/gqlgen generate
+	go generate ./graph/...
 
 .PHONY: lint
-lint: ## go vet and staticcheck
-	go vet ./...
-	go run honnef.co/go/tools/cmd/staticcheck ./...
+lint: ## golangci-lint, as .golangci.yml configures it
+	cd tools && go build -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	bin/golangci-lint run ./...
 
 .PHONY: build
 build: ## build bin/veranda, static, without cgo
@@ -73,8 +74,8 @@ playground: ## rebuild playground/dist from playground/web (needs Node 20.19 or 
 test-race: ## run all tests with the race detector, nothing skipped, and print the coverage
 	@mkdir -p bin
 	@export NO_SKIP=1 GOFLAGS="$${GOFLAGS-} -race -count=1 -covermode=atomic -coverprofile=bin/coverage.out -coverpkg=$$(.ci/coverage packages)"; \
-	echo 'NO_SKIP=1 go test ./...    # with -race and -cover in GOFLAGS'; \
-	go test ./... | sed -E '/^\tgithub.com\/.*\tcoverage: /d; s/\tcoverage: .*//; /^coverage: .* of statements in /d'
+	echo 'NO_SKIP=1 scripts/test    # with -race and -cover in GOFLAGS'; \
+	scripts/test | sed -E '/^\tgithub.com\/.*\tcoverage: /d; s/\tcoverage: .*//; /^coverage: .* of statements in /d'
 	@.ci/coverage report bin/coverage.out
 
 # A count, since a fuzzer whose time is up may take its own end for a failure
@@ -86,8 +87,8 @@ FUZZTIME ?= 100000x
 fuzz: ## feed random input to what reads input, each for FUZZTIME
 	@fuzz() { echo "$$2"; go test "$$1" -run '^$$' -fuzz "^$$2\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; }; \
 	fuzz ./graph FuzzQuery; fuzz ./backend/listings FuzzParseCursor; \
-	fuzz ./internal/http1 FuzzParse; \
-	for f in FuzzForm FuzzJSON FuzzObject FuzzScan; do fuzz ./internal/httpapi $$f; done
+	fuzz ./internal/http1 FuzzParse; fuzz ./internal/fastjson FuzzScan; \
+	for f in FuzzForm FuzzJSON FuzzObject; do fuzz ./internal/httpapi $$f; done
 
 .PHONY: vulnerabilities
 vulnerabilities: ## ask the vulnerability databases, where they are in reach

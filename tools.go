@@ -1,10 +1,10 @@
 //go:build tools
 
-// Package tools pins the programs that the Makefile calls with "go run".
+// Package tools pins the programs that the Makefile runs. The linter, which has
+// several hundred dependencies, is in the module tools/go.mod.
 package tools
 
 import (
 	_ "github.com/99designs/gqlgen"
 	_ "golang.org/x/vuln/cmd/govulncheck"
-	_ "honnef.co/go/tools/cmd/staticcheck"
 )

@@ -211,9 +211,10 @@ func argument(g *executetest.Generator, f *ast.FieldDefinition, a *ast.ArgumentD
 	case f.Name == "node":
 		kind := [...]string{"Listing", "User", "Nothing"}[g.Rand.IntN(3)]
 		literal = strconv.Quote(publicapi.ListingNodeID(&listings.Listing{ID: int64(1 + g.Rand.IntN(70))}))
-		if kind == "User" {
+		switch kind {
+		case "User":
 			literal = strconv.Quote(publicapi.UserNodeID(&users.User{ID: int64(1 + g.Rand.IntN(14))}))
-		} else if kind == "Nothing" {
+		case "Nothing":
 			literal = `"x"`
 		}
 		value, _ = strconv.Unquote(literal)

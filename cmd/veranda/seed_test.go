@@ -83,7 +83,6 @@ func startForSeed(t *testing.T) string {
 		})
 		return s
 	}
-	const addr = "127.0.0.1:0"
 	l := started(startListingService(t.Context(), log, serving{Host: loopback}, 0, "sqlite:"+filepath.Join(dir, "listings.db"), 100))
 	u := started(startUserService(t.Context(), log, serving{Host: loopback}, 0, "sqlite:"+filepath.Join(dir, "users.db"), 100))
 	return started(startPublicAPI(log, serving{Host: loopback}, 0, public{BackendTimeout: delay(30 * time.Second)}, 100, l.URL(), u.URL())).URL()

@@ -75,7 +75,7 @@ func message(path ast.Path, err error) *gqlerror.Error {
 // prepare returns the context and the plan of an operation.
 func (s *system) prepare(t *testing.T, text string, vars map[string]any) (context.Context, *execute.Plan, map[string]any) {
 	t.Helper()
-	doc, errs := gqlparser.LoadQuery(s.table.Schema, text)
+	doc, errs := gqlparser.LoadQueryWithRules(s.table.Schema, text, nil)
 	if errs != nil {
 		t.Fatalf("%v\n%s", errs, text)
 	}
@@ -238,7 +238,7 @@ func TestNoPlan(t *testing.T) {
 		}
 	}
 	delete(s.table.Objects["Thing"], "ratio")
-	doc := gqlparser.MustLoadQuery(s.table.Schema, "{ things { best { ratio } } }")
+	doc := gqlparser.MustLoadQueryWithRules(s.table.Schema, "{ things { best { ratio } } }", nil)
 	if _, ok := s.table.Plan(doc.Operations[0], nil); ok {
 		t.Error("a field that the table lacks has a plan")
 	}

@@ -163,7 +163,7 @@ func From(err error) *Error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return Wrap(Timeout, "deadline passed", err)
 	case errors.Is(err, context.Canceled):
-		return Wrap(Unavailable, "request cancelled", err)
+		return Wrap(Unavailable, "request canceled", err)
 	default:
 		return Wrap(Internal, "internal error", err)
 	}

@@ -23,7 +23,7 @@ func TestFrom(t *testing.T) {
 		{errors.Join(secret, own), NotFound, "no such thing"},
 		{secret, Internal, "internal error"},
 		{fmt.Errorf("%w: %w", context.DeadlineExceeded, secret), Timeout, "deadline passed"},
-		{fmt.Errorf("%w: %w", context.Canceled, secret), Unavailable, "request cancelled"},
+		{fmt.Errorf("%w: %w", context.Canceled, secret), Unavailable, "request canceled"},
 		// An Error whose cause is a deadline keeps its kind.
 		{Wrap(Unavailable, "database unavailable", context.DeadlineExceeded), Unavailable, "database unavailable"},
 		{Invalidf("price", "must be at least %d", 1), Invalid, "price: must be at least 1"},

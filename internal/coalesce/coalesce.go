@@ -266,7 +266,7 @@ func (b *Batch[K, V]) startPending(c *batchCall[K, V]) {
 func (b *Batch[K, V]) run(c *batchCall[K, V]) {
 	defer b.end()
 	c.f = func(ctx context.Context) (map[K]V, error) { return b.fetch(ctx, c.distinctKeys()) }
-	c.call.run()
+	c.run()
 }
 
 // end ends a call and starts the pending one.

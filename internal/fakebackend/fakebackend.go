@@ -1,8 +1,8 @@
-// Package testbed has what the tests of the public layer set up around it: a
-// backend by another hand ([Backend]), something that listens in on a backend
-// and may answer in its stead ([Proxy]), and the bad answers for that. It knows
-// the documented routes and nothing of ours, so that it cannot share our
-// mistakes. The tests of publicapi, rest and cmd/veranda use it.
+// Package fakebackend has what the tests of the public layer put behind it: an
+// independent implementation of both services ([Backend]), a recording proxy
+// that may respond in place of a service ([Proxy]), and bad responses for it.
+// It shares no code with the services, and so no mistakes. The tests of
+// publicapi, rest and cmd/veranda use it.
 package fakebackend
 
 import (
@@ -14,13 +14,12 @@ import (
 	"sync/atomic"
 )
 
-// Backend is the listing service and the user service as someone else might
-// have written them: in memory, with the documented rows alone, and strict.
-// The zero value is empty and ready.
+// Backend is a listing service and a user service in memory, strict, with the
+// documented routes alone. Its zero value is empty and ready.
 type Backend struct {
-	// Batch gives it our batch routes too, as an upgrade would.
+	// Batch adds the batch routes, as an upgrade would.
 	Batch atomic.Bool
-	// Swallow lets the user service take /users/batch for an id.
+	// Swallow makes the user service take /users/batch for an id.
 	Swallow atomic.Bool
 
 	mu       sync.Mutex

@@ -41,7 +41,7 @@ func (s *Scan) Try(text string) bool {
 	rest, quoted, word := s.rest, false, false
 	for i := range len(text) {
 		letter := text[i] >= 'a' && text[i] <= 'z'
-		if !quoted && !(word && letter) {
+		if !quoted && (!word || !letter) {
 			rest = trimSpace(rest)
 		}
 		if len(rest) == 0 || rest[0] != text[i] {

@@ -217,14 +217,14 @@ func TestTransportManyCallers(t *testing.T) {
 			}
 		}
 	})
-	kinds := []string{"", "chunked", "", "ends", "", "short", "", "early", "long", "cancelled"}
+	kinds := []string{"", "chunked", "", "ends", "", "short", "", "early", "long", "canceled"}
 	var all sync.WaitGroup
 	for caller := range 64 {
 		all.Go(func() {
 			for i := range 100 {
 				id, kind := fmt.Sprintf("%d-%d", caller, i), kinds[(caller+i)%len(kinds)]
 				ctx, cancel := context.WithCancel(t.Context())
-				if kind == "cancelled" {
+				if kind == "canceled" {
 					go cancel()
 				}
 				resp, err := tr.RoundTrip(transportRequest(ctx, t, http.MethodGet, "http://"+server.addr+"/?"+id+"&"+kind))
@@ -241,7 +241,7 @@ func TestTransportManyCallers(t *testing.T) {
 					}
 					resp.Body.Close()
 				}
-				if (err != nil) != (kind == "short" || kind == "early") && kind != "cancelled" {
+				if (err != nil) != (kind == "short" || kind == "early") && kind != "canceled" {
 					t.Errorf("%s %s: %v", id, kind, err)
 				}
 				cancel()

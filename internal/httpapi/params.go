@@ -267,7 +267,7 @@ var (
 // accepts no plus sign, point, exponent, space or underscore.
 func ParseInt(text string) (int64, error) {
 	for i, c := range []byte(text) {
-		if (c < '0' || c > '9') && !(c == '-' && i == 0) {
+		if (c < '0' || c > '9') && (c != '-' || i != 0) {
 			return 0, errNotWhole
 		}
 	}

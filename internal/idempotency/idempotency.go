@@ -1,4 +1,4 @@
-// Package once lets a creation be sent twice and be done once: its caller
+// Package idempotency lets a creation be sent twice and be done once: its caller
 // gives it an idempotency key. Here is what the services and their stores
 // share; packages litedb and pgdb keep the keys, package wire carries them.
 package idempotency

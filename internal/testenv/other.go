@@ -3,7 +3,6 @@
 package testenv
 
 import (
-	"context"
 	"errors"
 	"os/exec"
 	"runtime"
@@ -12,5 +11,3 @@ import (
 var errNotHere = errors.New("not supported on " + runtime.GOOS)
 
 func setApart(*exec.Cmd) error { return errNotHere }
-
-func lockFile(context.Context, string) (func(), error) { return nil, errNotHere }

@@ -3,14 +3,11 @@
 package testenv
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
 	"strconv"
 	"syscall"
-	"time"
 )
 
 // setApart makes cmd outlive what ends this process, and run as another user than root.
@@ -39,22 +36,4 @@ func setApart(cmd *exec.Cmd) error {
 	// By way of int64: a Mac's nobody is -2.
 	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	return nil
-}
-
-// lockFile takes the lock that the file at path stands for, and waits for it until ctx
-// ends. The system lets go of the lock when the process dies.
-func lockFile(ctx context.Context, path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	for syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
-		select {
-		case <-ctx.Done():
-			f.Close()
-			return nil, fmt.Errorf("%s is still locked by another process: %w", path, ctx.Err())
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-	return func() { f.Close() }, nil
 }

@@ -28,9 +28,9 @@ const postgresMin = 15
 // it. Text sorts by bytes there (UTF-8, locale C), whatever the machine's language.
 //
 // The server is one throwaway cluster for the whole test process, on a loopback port,
-// started by the first call and gone soon after the process is, however that ends. It
-// keeps PostgreSQL's settings for durability, so a commit costs what it costs in
-// earnest. If TEST_POSTGRES_URL is set, it names the server to use instead, by a URL
+// started by the first call and removed soon after the process ends, however it
+// ends. It
+// keeps PostgreSQL's settings for durability, so a commit waits for the disk. If TEST_POSTGRES_URL is set, it names the server to use instead, by a URL
 // whose user may create databases.
 func Postgres(t testing.TB) string {
 	t.Helper()
@@ -38,17 +38,17 @@ func Postgres(t testing.TB) string {
 	if server == "" {
 		bin, err := postgresPrograms()
 		if err != nil {
-			missing(t, "POSTGRESQL", err, announce)
+			missing(t, "PostgreSQL", err)
 		}
 		c, err := startCluster(bin)
 		if err != nil {
-			t.Fatalf("need: starting PostgreSQL of %s: %v", bin, err)
+			t.Fatalf("testenv: starting PostgreSQL of %s: %v", bin, err)
 		}
 		server = c.url
 	}
 	u, err := url.Parse(server)
 	if err != nil {
-		t.Fatalf("need: TEST_POSTGRES_URL: %v", err)
+		t.Fatalf("testenv: TEST_POSTGRES_URL: %v", err)
 	}
 	// rand, since other processes may use the same server.
 	name := "test_" + strings.ToLower(rand.Text())
@@ -56,13 +56,13 @@ func Postgres(t testing.TB) string {
 	// copied while anyone is connected to it.
 	if err := execute(server, "CREATE DATABASE "+name+
 		" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"); err != nil {
-		t.Fatalf("need: creating a database: %v", err)
+		t.Fatalf("testenv: creating a database: %v", err)
 	}
 	t.Cleanup(func() {
 		// FORCE, for the connections that the test left open. A test may have stopped the
 		// server, so this is no failure.
 		if err := execute(server, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
-			t.Logf("need: dropping the test's database: %v", err)
+			t.Logf("testenv: dropping the test's database: %v", err)
 		}
 	})
 	u.Path = "/" + name
@@ -83,9 +83,7 @@ func execute(server, statement string) error {
 }
 
 // postgresPrograms returns the folder of the PostgreSQL server's programs.
-var postgresPrograms = sync.OnceValues(func() (string, error) {
-	return findOrInstall(findPostgres, "postgresql")
-})
+var postgresPrograms = sync.OnceValues(findPostgres)
 
 // findPostgres looks for the server's programs in PATH, where Debian hides them, and
 // where pg_config says they are.

@@ -73,7 +73,7 @@ func TestServerOfOnesOwn(t *testing.T) {
 // TestClusterDiesWithItsProcess kills a child of this test, which is this program
 // again, in the middle of a test that has a cluster.
 func TestClusterDiesWithItsProcess(t *testing.T) {
-	if os.Getenv("NEED_TEST_CHILD") != "" {
+	if os.Getenv("TESTENV_CHILD") != "" {
 		conn := connect(t, Postgres(t))
 		var dir string
 		if err := conn.QueryRow(t.Context(), "show data_directory").Scan(&dir); err != nil {
@@ -83,14 +83,14 @@ func TestClusterDiesWithItsProcess(t *testing.T) {
 		select {}
 	}
 	if _, err := postgresPrograms(); err != nil {
-		missing(t, "POSTGRESQL", err, announce)
+		missing(t, "PostgreSQL", err)
 	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	child := exec.Command(self, "-test.run", "^"+t.Name()+"$")
-	child.Env = append(os.Environ(), "NEED_TEST_CHILD=1", "TEST_POSTGRES_URL=")
+	child.Env = append(os.Environ(), "TESTENV_CHILD=1", "TEST_POSTGRES_URL=")
 	child.Stderr = os.Stderr
 	stdout, err := child.StdoutPipe()
 	if err != nil {
@@ -131,46 +131,41 @@ func TestClusterDiesWithItsProcess(t *testing.T) {
 }
 
 func TestMissing(t *testing.T) {
-	why := errors.New("it was eaten")
-	for _, test := range []struct {
-		noSkip, want string
-		loud         int
-	}{
-		{"", "skip: SKIPPED FOR WANT OF CAKE: it was eaten", 1},
-		{"1", "fatal: NO_SKIP is set, and there is no CAKE: it was eaten", 0},
+	why := errors.New("no cake in PATH")
+	for noSkip, want := range map[string]string{
+		"":  "skip: no Cake: no cake in PATH; scripts/test installs what it can",
+		"1": "fatal: NO_SKIP is set, and there is no Cake: no cake in PATH",
 	} {
-		t.Run("NO_SKIP="+test.noSkip, func(t *testing.T) {
-			t.Setenv("NO_SKIP", test.noSkip)
-			defer toldMissing.Delete("CAKE")
+		t.Run("NO_SKIP="+noSkip, func(t *testing.T) {
+			t.Setenv("NO_SKIP", noSkip)
 			fake := &fakeTB{TB: t}
-			var loud []string
-			for range 2 { // the second is not told again
-				missing(fake, "CAKE", why, func(line string) { loud = append(loud, line) })
-				if fake.verdict != test.want {
-					t.Errorf("got %q, want %q", fake.verdict, test.want)
-				}
-			}
-			if len(loud) != test.loud {
-				t.Errorf("announced %q, want %d lines", loud, test.loud)
-			}
-			for _, line := range loud {
-				if !strings.HasPrefix(line, "SKIPPED FOR WANT OF CAKE: it was eaten") {
-					t.Errorf("announced %q", line)
-				}
+			missing(fake, "Cake", why)
+			if !strings.HasPrefix(want, fake.verdict) || fake.verdict == "" {
+				t.Errorf("got %q, want %q", fake.verdict, want)
 			}
 		})
 	}
 }
 
-// fakeTB notes how a test would end.
+// fakeTB records how a test would end.
 type fakeTB struct {
 	testing.TB
 	verdict string
 }
 
-func (f *fakeTB) Skip(args ...any) { f.verdict = "skip: " + fmt.Sprint(args...) }
+func (f *fakeTB) Skipf(format string, args ...any) {
+	f.end("skip: " + fmt.Sprintf(format, args...))
+}
+
 func (f *fakeTB) Fatalf(format string, args ...any) {
-	f.verdict = "fatal: " + fmt.Sprintf(format, args...)
+	f.end("fatal: " + fmt.Sprintf(format, args...))
+}
+
+// end records the first end: a real one would not return.
+func (f *fakeTB) end(how string) {
+	if f.verdict == "" {
+		f.verdict = how
+	}
 }
 
 func TestChromium(t *testing.T) {
@@ -188,23 +183,6 @@ func TestNode(t *testing.T) {
 	}
 	if out, err := exec.Command(npm, "--version").Output(); err != nil {
 		t.Errorf("npm: got %q, %v", out, err)
-	}
-}
-
-func TestLockFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "lock")
-	unlock, err := lockFile(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	over, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := lockFile(over, path); err == nil {
-		t.Error("a second caller got the lock")
-	}
-	unlock()
-	if _, err := lockFile(over, path); err != nil {
-		t.Errorf("the lock was let go, and a caller did not get it: %v", err)
 	}
 }
 

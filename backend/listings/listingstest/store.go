@@ -43,7 +43,7 @@ func Store(t *testing.T, newDatabase func(t *testing.T) Open) {
 		{"feed", testFeed},
 		{"changed", testChanged},
 		{"follow", testFollow},
-		{"cancelled", testCancelled},
+		{"canceled", testCancelled},
 		{"close", testClose},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -36,7 +36,7 @@ func Store(t *testing.T, newDatabase func(t *testing.T) Open) {
 		{"paging", testPaging},
 		{"get", testGet},
 		{"batch", testBatch},
-		{"cancelled", testCancelled},
+		{"canceled", testCancelled},
 		{"close", testClose},
 	} {
 		t.Run(test.name, func(t *testing.T) {
