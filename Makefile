@@ -6,7 +6,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 # In this order, the quick ones first. Each is a target below.
-CHECKS := text fmt modules generate lint build playground test-race fuzz vulnerabilities
+CHECKS := text fmt modules generate lint build playground test-race test-bench fuzz vulnerabilities
 
 .PHONY: help
 help: ## show this help
@@ -77,6 +77,11 @@ test-race: ## run all tests with the race detector, nothing skipped, and print t
 	echo 'NO_SKIP=1 scripts/test    # with -race and -cover in GOFLAGS'; \
 	scripts/test | sed -E '/^\tgithub.com\/.*\tcoverage: /d; s/\tcoverage: .*//; /^coverage: .* of statements in /d'
 	@.ci/coverage report bin/coverage.out
+
+.PHONY: test-bench
+test-bench: ## vet and test the module bench
+	go -C bench vet ./...
+	go -C bench test ./...
 
 # A count, since a fuzzer whose time is up may take its own end for a failure
 # ("context deadline exceeded", and no input). What it finds interesting it
