@@ -1,25 +1,30 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
-	"text/tabwriter"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
 
 // cli has the commands of the program and, in their fields, their flags.
 type cli struct {
-	All            allCommand            `cmd:"" name:"" default:"withargs" help:"run all three services in this process"`
-	ListingService listingServiceCommand `cmd:"" help:"run the listing service"`
-	UserService    userServiceCommand    `cmd:"" help:"run the user service"`
-	PublicAPI      publicAPICommand      `cmd:"" name:"public-api" help:"run the public layer in front of two services"`
-	Seed           seedCommand           `cmd:"" help:"fill a running system with demo data"`
+	All            allCommand            `cmd:"" name:"" default:"withargs" hidden:"" help:"Run all three services in this process."`
+	ListingService listingServiceCommand `cmd:"" set:"port=6000" set:"table=listings" help:"Run the listing service."`
+	UserService    userServiceCommand    `cmd:"" set:"port=7000" set:"table=users" help:"Run the user service."`
+	PublicAPI      publicAPICommand      `cmd:"" name:"public-api" help:"Run the public layer in front of the two services."`
+	Seed           seedCommand           `cmd:"" help:"Fill a running system with demo data."`
 }
+
+const description = "Veranda serves property listings: a listing service, a user service, and a public layer with REST and GraphQL in front of them. " +
+	"Without a command, it runs all three, with the flags below."
 
 // console is where a command writes.
 type console struct {
@@ -31,23 +36,26 @@ type usageError struct{ error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// run does what args and the environment ask for, until it is done or ctx ends.
-// environ is in the form of os.Environ.
+// Error hides passwords: the mistake may be a URL in the wrong place.
+func (e usageError) Error() string { return secret.ReplaceAllString(e.error.Error(), "${1}xxxxx${2}") }
+
+// secret matches the user and password of a URL, and a parameter password.
+var secret = regexp.MustCompile(`(://)[^\s"]*(@)|(?:password=)[^\s"&]*`)
+
+// run runs the command of args until it is done or ctx ends. environ is in the
+// form of os.Environ.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
 	if len(args) > 0 && args[0] == "help" {
 		args = append(args[1:], "--help")
 	}
-	env := variables(environ)
-	parser, helped, err := newParser(env, stdout)
+	helped := false
+	parser, err := newParser(environ, stdout, func(int) { helped = true })
 	if err != nil {
-		return err
-	}
-	if err := checkNames(parser.Model, env); err != nil {
 		return err
 	}
 	command, err := parser.Parse(args)
 	switch {
-	case *helped:
+	case helped:
 		return nil
 	case err != nil:
 		return usageError{err}
@@ -56,47 +64,71 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	return command.Run(console{stdout, stderr})
 }
 
-// newParser returns the parser of a command line. helped is set when it has
+// newParser returns the parser of a command line. It calls exit when it has
 // printed the help.
-func newParser(env map[string]string, stdout io.Writer) (parser *kong.Kong, helped *bool, err error) {
-	helped = new(bool)
-	parser, err = kong.New(&cli{},
+func newParser(environ []string, stdout io.Writer, exit func(int)) (*kong.Kong, error) {
+	var env map[string]string
+	parser, err := kong.New(&cli{},
 		kong.Name("veranda"),
-		kong.Exit(func(int) { *helped = true }),
+		kong.Description(description),
+		kong.Exit(exit),
 		kong.Writers(stdout, io.Discard),
+		kong.ConfigureHelp(kong.HelpOptions{NoAppSummary: true, Compact: true, FlagsLast: true, WrapUpperBound: 120}),
 		kong.Help(help),
-		kong.PostBuild(func(k *kong.Kong) error {
-			for _, command := range k.Model.Children {
-				for _, f := range command.Flags {
-					f.Envs = []string{variable(f)}
-				}
-			}
-			return nil
-		}),
-		// A resolver, not kong's own look at the environment, which takes an empty
-		// variable for a value.
+		kong.ValueFormatter(helpText),
+		kong.KindMapper(reflect.Int, kong.MapperFunc(decodeBounded)),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(decodeBounded)),
+		// kong's own lookup takes an empty variable for a value.
 		kong.Resolvers(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, f *kong.Flag) (any, error) {
-			text, ok := env[variable(f)]
-			if !ok {
+			text := env[variable(f.Name)]
+			if text == "" {
 				return nil, nil
 			}
 			token := kong.ScanFromTokens(kong.Token{Type: kong.FlagValueToken, Value: text})
 			if err := f.Parse(token, reflect.New(f.Target.Type()).Elem()); err != nil {
-				return nil, fmt.Errorf("environment variable %s: invalid value %q: %w", variable(f), text, err)
+				return nil, fmt.Errorf("environment variable %s: invalid value %q: %w", variable(f.Name), text, err)
 			}
 			return text, nil
 		})),
 	)
-	return parser, helped, err
+	if err == nil {
+		env, err = variables(parser.Model, environ)
+	}
+	return parser, err
 }
 
-// variable returns the name of a flag's environment variable.
-func variable(f *kong.Flag) string {
-	return envPrefix + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+// decodeBounded decodes a whole number or a duration between the tags min, which
+// is 0 by default, and max.
+func decodeBounded(ctx *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("value", &text); err != nil {
+		return err
+	}
+	kind, parse := "a whole number", func(s string) (int64, error) { return strconv.ParseInt(s, 10, 64) }
+	if target.Type() == reflect.TypeFor[time.Duration]() {
+		kind, parse = "a duration such as 250ms,", func(s string) (int64, error) {
+			d, err := time.ParseDuration(s)
+			return int64(d), err
+		}
+	}
+	low, high := cmp.Or(ctx.Value.Tag.Get("min"), "0"), ctx.Value.Tag.Get("max")
+	n, err := parse(text)
+	least, _ := parse(low)
+	most, _ := parse(high)
+	if err != nil || n < least || n > most {
+		return fmt.Errorf("must be %s from %s to %s", kind, low, high)
+	}
+	target.SetInt(n)
+	return nil
 }
 
 // envPrefix begins the names of our environment variables.
 const envPrefix = "VERANDA_"
+
+// variable returns the name of a flag's environment variable.
+func variable(flag string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
 
 // Kubernetes makes variables of a Service's name, such as veranda or
 // veranda-public.
@@ -105,65 +137,48 @@ var (
 	serviceValue = regexp.MustCompile(`^(tcp|udp|sctp)://`)
 )
 
-// variables returns our variables in an environment, without empty ones, which count
-// as not set, and without those of Kubernetes.
-func variables(environ []string) map[string]string {
+// variables returns the variables of environ by name. Empty ones count as not
+// set, and those of Kubernetes are ignored. A variable of another command is no
+// error: one environment may serve several commands.
+func variables(model *kong.Application, environ []string) (map[string]string, error) {
 	env := map[string]string{}
-	for _, pair := range environ {
-		name, value, _ := strings.Cut(pair, "=")
-		kubernetes := serviceName.MatchString(name) || strings.HasSuffix(name, "_PORT") && serviceValue.MatchString(value)
-		if strings.HasPrefix(name, envPrefix) && value != "" && !kubernetes {
-			env[name] = value
-		}
-	}
-	return env
-}
-
-// checkNames refuses a variable that no command has. Those of other commands
-// are ignored: one environment may serve several commands.
-func checkNames(model *kong.Application, env map[string]string) error {
-	known := map[string]bool{}
 	for _, command := range model.Children {
 		for _, f := range command.Flags {
-			known[variable(f)] = true
+			env[variable(f.Name)] = ""
 		}
 	}
-	for name := range env {
-		if !known[name] {
-			return usagef("unknown environment variable %s", name)
+	for _, pair := range environ {
+		name, value, _ := strings.Cut(pair, "=")
+		if !strings.HasPrefix(name, envPrefix) || value == "" || serviceName.MatchString(name) ||
+			strings.HasSuffix(name, "_PORT") && serviceValue.MatchString(value) {
+			continue
 		}
+		if _, known := env[name]; !known {
+			return nil, usagef("unknown environment variable %s", name)
+		}
+		env[name] = value
 	}
-	return nil
+	return env, nil
 }
 
-// help prints everything that can be set, with defaults and variables.
-func help(_ kong.HelpOptions, ctx *kong.Context) error {
-	out := tabwriter.NewWriter(ctx.Stdout, 0, 4, 2, ' ', 0)
-	line := func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) }
-	commands := ctx.Model.Children
-	command := ctx.Selected()
-	if command == nil || command == commands[0] {
-		command = commands[0]
-		line("veranda serves property listings: a listing service, a user service, and a public\nlayer with REST and GraphQL in front of them.\n")
-		line("Usage:")
-		line("  veranda\t%s", command.Help)
-		for _, c := range commands[1:] {
-			line("  veranda %s\t%s", c.Name, c.Help)
-		}
-		line("\n'veranda COMMAND --help' shows the flags of a command. Flags of 'veranda' alone:\n")
+// help prints the help of a command or, with the flags of the command without a
+// name, of the program.
+func help(options kong.HelpOptions, ctx *kong.Context) error {
+	all := ctx.Model.Children[0]
+	if c := ctx.Selected(); c != nil && c != all {
+		fmt.Fprintf(ctx.Stdout, "Usage: veranda %s [flags]\n", c.Name)
 	} else {
-		line("Usage: veranda %s [flags]\n\nveranda %[1]s: %s\n", command.Name, command.Help)
+		fmt.Fprintln(ctx.Stdout, "Usage: veranda [flags]\n       veranda <command> [flags]")
+		ctx.Path = ctx.Path[:1]
+		ctx.Model.Flags = append(ctx.Model.Flags, all.Flags...)
 	}
-	for _, f := range command.Flags {
-		value := " " + strings.ToLower(f.PlaceHolder)
-		if f.IsBool() {
-			value = ""
-		}
-		def := f.Default
-		if def == "" {
-			def = "none"
-		}
-		line("  --%s%s\t%s (default %s; %s)", f.Name, value, f.Help, def, variable(f))
+	return kong.DefaultHelpPrinter(options, ctx)
+}
+
+// helpText returns the help of a flag with its default and variable.
+func helpText(v *kong.Value) string {
+	if v.Name == "help" {
+		return "Show this help."
 	}
-	return out.Flush()
+	return fmt.Sprintf("%s (default %s; %s)", strings.TrimSuffix(v.Help, "."), cmp.Or(v.Default, "none"), variable(v.Name))
 }

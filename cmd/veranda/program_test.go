@@ -27,7 +27,7 @@ type program struct {
 // The lines by which a program says that it is up.
 var (
 	greeted = regexp.MustCompile(`(?s)  start page +(http://\S+)/\n.*Ctrl-C stops it\.\n`)
-	logged  = regexp.MustCompile(` is up","url":"(http://[^"]+)"`)
+	logged  = regexp.MustCompile(`"serving","service":"[^"]+","url":"(http://[^"]+)"`)
 )
 
 // start runs a command, on free ports unless args say otherwise, and waits

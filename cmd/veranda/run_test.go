@@ -256,7 +256,7 @@ func TestHelp(t *testing.T) {
 			"backend-timeout=5s", "max-page-size=100", "drain-delay=1s", "debug=false", "http=fast"},
 		"seed": {"public-url=http://127.0.0.1:8000", "users=100", "listings=1000"},
 	}
-	parser, _, err := newParser(nil, io.Discard)
+	parser, err := newParser(nil, io.Discard, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,10 +273,11 @@ func TestHelp(t *testing.T) {
 		if len(flags[name]) == 0 {
 			t.Errorf("a command %q that this test does not know", name)
 		}
+		help = strings.Join(strings.Fields(help), " ") // as if it were on one line
 		shown := func(name, def string) {
 			t.Helper()
 			variable := "VERANDA_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
-			line := regexp.MustCompile(`(?m)^  --` + name + `( \w+)? +\S.*\(default ` + def + `; ` + variable + `\)$`)
+			line := regexp.MustCompile(` --` + name + `(=\w+)? [^()]+( \([^()]*\)[^()]*)?\(default ` + def + `; ` + variable + `\)( |$)`)
 			if !line.MatchString(help) {
 				t.Errorf("%v: no line for --%s with default %s and %s in\n%s", args, name, def, variable, help)
 			}
@@ -287,7 +288,7 @@ func TestHelp(t *testing.T) {
 		}
 		// The help shows everything that can be set.
 		for _, f := range c.Flags {
-			shown(f.Name, `\S.*`)
+			shown(f.Name, `[^ ()]+`)
 		}
 	}
 	all, _ := runBriefly(t, nil, "--help")
@@ -300,7 +301,7 @@ func TestHelp(t *testing.T) {
 		t.Error("the help of seed is that of all")
 	}
 	for _, c := range commands[1:] {
-		if !strings.Contains(all, "  veranda "+c.Name+" ") {
+		if !strings.Contains(all, "\n  "+c.Name+" ") {
 			t.Errorf("no command %q in\n%s", c.Name, all)
 		}
 	}
@@ -320,13 +321,13 @@ func TestUsageErrors(t *testing.T) {
 		{"", "--debug=maybe", `--debug: bool value must be true, 1, yes, false, 0 or no but got "maybe"`},
 		{"", "more", `unexpected argument more`},
 		{"", "--public-port", "--public-port: "},
-		{"", "--public-port 65536", "--public-port: must be a port from 0 to 65535"},
-		{"", "--public-port=-1", "--public-port: must be a port from 0 to 65535"},
-		{"", "--public-port http", "must be a port from 0 to 65535"},
+		{"", "--public-port 65536", "--public-port: must be a whole number from 0 to 65535"},
+		{"", "--public-port=-1", "--public-port: must be a whole number from 0 to 65535"},
+		{"", "--public-port http", "must be a whole number from 0 to 65535"},
 		{"", "--max-page-size 0", "must be a whole number from 1 to 1000"},
 		{"", "--max-page-size 1001", "must be a whole number from 1 to 1000"},
-		{"", "--backend-timeout 5", "must be a duration"},
-		{"", "--drain-delay=-1s", "must be a duration"},
+		{"", "--backend-timeout 5", "must be a duration such as 250ms, from 0 to 1h"},
+		{"", "--drain-delay=-1s", "must be a duration such as 250ms, from 0 to 1h"},
 		{"VERANDA_PUBLIC_PROT=1", "", "unknown environment variable VERANDA_PUBLIC_PROT"},
 		{"VERANDA_=1", "", "unknown environment variable VERANDA_"},
 		{"VERANDA_PUBLIC_PORT=x", "", `environment variable VERANDA_PUBLIC_PORT: invalid value "x"`},
@@ -336,10 +337,15 @@ func TestUsageErrors(t *testing.T) {
 		{"VERANDA_PORT_NUMBER=1", "", "unknown environment variable VERANDA_PORT_NUMBER"},
 		{"VERANDA_PUBLIC_PORTS=tcp://10.0.0.1:8000", "", "unknown environment variable VERANDA_PUBLIC_PORTS"},
 		{"VERANDA_PROT=1", "user-service", "unknown environment variable VERANDA_PROT"},
-		{"", "user-service --database-url mysql://x", "database URL: must be sqlite:PATH or postgres://"},
-		{"", "listing-service --database-url sqlite:", "database URL: must be sqlite:PATH or postgres://"},
-		{"", "listing-service --database-url=", "database URL: must be sqlite:PATH or postgres://"},
+		{"", "user-service --database-url mysql://x", "--database-url: must be sqlite:PATH or postgres://"},
+		{"", "listing-service --database-url sqlite:", "--database-url: must be sqlite:PATH or postgres://"},
+		{"", "listing-service --database-url=", "--database-url: must be sqlite:PATH or postgres://"},
 		{"", "user-service --data-dir x", "unknown flag --data-dir"},
+		{"", "seed --users -1", "--users"},
+		{"", "seed --users=-1", "--users: must be a whole number from 0 to 10000000"},
+		{"", "seed --users=10000001", "--users: must be a whole number from 0 to 10000000"},
+		{"", "seed --listings=-1", "--listings: must be a whole number from 0 to 10000000"},
+		{"", "seed --listings=10000001", "--listings: must be a whole number from 0 to 10000000"},
 		{"", "public-api --port 0 --user-service-url localhost:7000", "user service URL"},
 		{"", "public-api --port 0 --listing-service-url=", "listing service URL"},
 		{"", "public-api --port 0 --listing-service-url ftp://127.0.0.1", "listing service URL"},
@@ -357,11 +363,31 @@ func TestUsageErrors(t *testing.T) {
 }
 
 // A password must not get into a log by way of an error.
-func TestDatabaseURLIsNotShown(t *testing.T) {
-	for _, url := range []string{"mysql://me:hunter2@host/db", "postgres://me:hunter2@127.0.0.1:1/db?sslmode=nonsense"} {
-		_, err := runBriefly(t, nil, "user-service", "--port", "0", "--database-url", url)
-		if err == nil || strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("got %v", err)
+func TestSecretsAreNotShown(t *testing.T) {
+	for _, args := range []string{
+		"user-service --port 0 --database-url mysql://me:hunter2@host/db",
+		"user-service --port 0 --database-url postgres://me:hunter2@127.0.0.1:1/db?sslmode=nonsense",
+		"user-service --port 0 --database-url postgres://127.0.0.1:1/db?sslmode=nonsense&password=hunter2",
+		"user-service postgres://me:hunter2@127.0.0.1/db",
+		"user-service postgres://me:p@ss/hunter2@127.0.0.1/db",
+		"user-service postgres://127.0.0.1/db?password=hunter2&sslmode=disable",
+		"user-service --databse-url=postgres://me:hunter2@127.0.0.1/db",
+		"user-service --port=postgres://me:hunter2@127.0.0.1/db",
+		"public-api --port 0 --user-service-url http://me:hunter2@127.0.0.1",
+		"seed --public-url http://me:hunter2@127.0.0.1?x",
+		"seed --public-url http://me:hunter2@127.0.0.1:1",
+		"--allowed-origins https://me:hunter2@127.0.0.1",
+		"VERANDA_PORT=postgres://me:hunter2@127.0.0.1/db",
+		"VERANDA_DATABASE_URL=mysql://me:hunter2@127.0.0.1/db",
+	} {
+		var environ []string
+		fields := strings.Fields(args)
+		if strings.HasPrefix(args, envPrefix) {
+			environ, fields = fields, []string{"user-service"}
+		}
+		out, err := runBriefly(t, environ, fields...)
+		if err == nil || strings.Contains(err.Error(), "hunter2") || out != "" {
+			t.Errorf("%s: got %v", args, err)
 		}
 	}
 }
@@ -377,14 +403,10 @@ func TestEnvironment(t *testing.T) {
 		"VERANDA_SERVICE_HOST=10.0.0.1", "VERANDA_SERVICE_PORT=8000", "VERANDA_SERVICE_PORT_HTTP=8000",
 		"VERANDA_PORT=tcp://10.0.0.1:8000", "VERANDA_PORT_8000_TCP=tcp://10.0.0.1:8000", "VERANDA_PORT_8000_TCP_PROTO=tcp",
 		"VERANDA_PORT_8000_TCP_PORT=8000", "VERANDA_PORT_8000_TCP_ADDR=10.0.0.1",
-		"VERANDA_PUBLIC_SERVICE_HOST=10.0.0.2", "VERANDA_PUBLIC_PORT=tcp://10.0.0.2:8000", "VERANDA_PUBLIC_PORT_53_UDP=udp://10.0.0.2:53",
+		"VERANDA_PUBLIC_SERVICE_HOST=10.0.0.2", "VERANDA_PUBLIC_SERVICE_PORT_HTTP=8000", "VERANDA_PUBLIC_PORT=tcp://10.0.0.2:8000", "VERANDA_PUBLIC_PORT_53_UDP=udp://10.0.0.2:53",
 	}
-	env := variables(environ)
-	parser, _, err := newParser(env, io.Discard)
+	parser, err := newParser(environ, io.Discard, nil)
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := checkNames(parser.Model, env); err != nil {
 		t.Fatal(err)
 	}
 	command, err := parser.Parse([]string{"--debug=false"})
@@ -392,7 +414,7 @@ func TestEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := command.Selected().Target.Interface().(allCommand)
-	if got.DataDir != dir || got.Debug || got.Host != "127.0.0.1" || got.PublicPort != 8000 || got.DrainDelay != delay(2*time.Second) {
+	if got.DataDir != dir || got.Debug || got.Host != "127.0.0.1" || got.PublicPort != 8000 || got.DrainDelay != 2*time.Second {
 		t.Errorf("%+v: a flag comes before a variable, and a variable before the default", got)
 	}
 }

@@ -77,15 +77,17 @@ func startForSeed(t *testing.T) string {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
-			if err := stop([]*service{s}); err != nil {
+			if err := (group{s}).stop(); err != nil {
 				t.Error(err)
 			}
 		})
 		return s
 	}
-	l := started(startListingService(t.Context(), log, serving{Host: loopback}, 0, "sqlite:"+filepath.Join(dir, "listings.db"), 100))
-	u := started(startUserService(t.Context(), log, serving{Host: loopback}, 0, "sqlite:"+filepath.Join(dir, "users.db"), 100))
-	return started(startPublicAPI(log, serving{Host: loopback}, 0, public{BackendTimeout: delay(30 * time.Second)}, 100, l.URL(), u.URL())).URL()
+	flags := servingFlags{Host: "127.0.0.1", MaxPageSize: 100}
+	l := started((&listingServiceCommand{backendFlags{0, "sqlite:" + filepath.Join(dir, "listings.db"), flags}}).start(t.Context(), log))
+	u := started((&userServiceCommand{backendFlags{0, "sqlite:" + filepath.Join(dir, "users.db"), flags}}).start(t.Context(), log))
+	public := publicFlags{BackendTimeout: 30 * time.Second}
+	return started((&publicAPICommand{0, l.URL(), u.URL(), public, flags}).start(t.Context(), log)).URL()
 }
 
 func TestSeedStopped(t *testing.T) {
