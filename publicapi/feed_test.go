@@ -188,7 +188,7 @@ func TestFollowThroughFailures(t *testing.T) {
 	} {
 		b.listings.Instead(bad)
 		b.listings.Calls()
-		b.create(t, 20) // ends the question that waits, rightly
+		b.create(t, 20) // ends the request that waits, rightly
 		deadline := time.Now().Add(20 * time.Second)
 		for len(b.listings.Calls()) == 0 {
 			if time.Now().After(deadline) {
@@ -220,14 +220,14 @@ func TestFollowAfterLoss(t *testing.T) {
 	b.listings.Calls()
 	time.Sleep(300 * time.Millisecond)
 	if n := len(b.listings.Calls()); n > 10 {
-		t.Errorf("%d questions in 0.3 s", n)
+		t.Errorf("%d requests in 0.3 s", n)
 	}
 	b.listings.Instead(b.service.ServeHTTP)
 	behind.wants(t, 1, 60, 1)
 }
 
-// TestFeedStopsWithTheLast: one question waits for any number of followers,
-// and none when they have left; who comes then begins afresh.
+// One request waits for any number of subscribers, and none when they have
+// left; the next subscriber begins anew.
 func TestFeedStopsWithTheLast(t *testing.T) {
 	b := newFeedBed(t)
 	waiting := func(want int) {
@@ -239,7 +239,7 @@ func TestFeedStopsWithTheLast(t *testing.T) {
 				return
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("%d questions wait, want %d", got, want)
+				t.Fatalf("%d requests wait, want %d", got, want)
 			}
 		}
 	}

@@ -25,7 +25,7 @@ const (
 	fanOut      = 16 // as agreed, so not taken from the code
 )
 
-// bed is a core in front of somebody else's backend.
+// bed is a core in front of a fake backend.
 type bed struct {
 	*publicapi.API
 	*fakebackend.Backend
@@ -64,24 +64,24 @@ func (b *bed) owners(t *testing.T, userIDs ...int64) ([]*users.User, []error) {
 }
 
 // wantRoutes compares what a backend was asked, such as "GET /users ×1".
-func wantRoutes(t *testing.T, tap *fakebackend.Proxy, want ...string) {
+func wantRoutes(t *testing.T, proxy *fakebackend.Proxy, want ...string) {
 	t.Helper()
-	lines := tap.Routes()
+	lines := proxy.Routes()
 	slices.Sort(want)
 	if !slices.Equal(lines, want) {
 		t.Errorf("asked %q, want %q", lines, want)
 	}
 }
 
-func wantKind(t *testing.T, err error, kind apierror.Kind, sentence string) {
+func wantKind(t *testing.T, err error, kind apierror.Kind, message string) {
 	t.Helper()
 	if err == nil {
-		t.Errorf("no error, want %q", sentence)
+		t.Errorf("no error, want %q", message)
 		return
 	}
 	f := apierror.From(err)
-	if got := strings.Join(f.Messages(), "; "); f.Kind != kind || got != sentence {
-		t.Errorf("got kind %d %q, want kind %d %q", f.Kind, got, kind, sentence)
+	if got := strings.Join(f.Messages(), "; "); f.Kind != kind || got != message {
+		t.Errorf("got kind %d %q, want kind %d %q", f.Kind, got, kind, message)
 	}
 }
 
@@ -98,7 +98,7 @@ func TestOwnersWithBatch(t *testing.T) {
 	b := newBed(t)
 	b.Batch.Store(true)
 	for range 3 {
-		b.AddUser("somebody")
+		b.AddUser("Grace")
 	}
 	ctx := b.ctx(t)
 	list := []*listings.Listing{{UserID: 3}, {UserID: 1}, {UserID: 3}, {UserID: 9}, {UserID: 0}, {UserID: -4}}
@@ -130,7 +130,7 @@ func TestOwnersWithBatch(t *testing.T) {
 func TestRequestsDoNotShare(t *testing.T) {
 	b := newBed(t)
 	b.Batch.Store(true)
-	b.AddUser("somebody")
+	b.AddUser("Grace")
 	for range 2 {
 		_, errs := b.owners(t, 1)
 		noErrors(t, errs)
@@ -144,7 +144,7 @@ func TestBatchesStayWithinTheBackendsLimit(t *testing.T) {
 	ids := make([]int64, 0, 2500)
 	owners := make([]*users.User, 0, 2500)
 	for i := range int64(2500) {
-		b.AddUser("somebody")
+		b.AddUser("Grace")
 		ids, owners = append(ids, i+1), append(owners, &users.User{ID: i + 1})
 	}
 	found, errs := b.owners(t, ids...)
@@ -167,7 +167,7 @@ func TestOwnersWithoutBatch(t *testing.T) {
 			b.Swallow.Store(swallow)
 			var ids []int64
 			for range 40 {
-				ids = append(ids, b.AddUser("somebody"))
+				ids = append(ids, b.AddUser("Grace"))
 			}
 			ids = append(ids, ids...)
 			ids = append(ids, 999)
@@ -200,7 +200,7 @@ func TestBatchComesAndGoes(t *testing.T) {
 	b.SetNow(func() time.Time { return now })
 	var owners []*users.User
 	for range 3 {
-		id := b.AddUser("somebody")
+		id := b.AddUser("Grace")
 		b.AddListing(id, "rent", 1)
 		owners = append(owners, &users.User{ID: id})
 	}
@@ -253,8 +253,8 @@ func TestBatchThatIsNone(t *testing.T) {
 			b.AddUser("Ada")
 			b.AddUser("Lin")
 			b.AddListing(2, "rent", 5)
-			instead := func(tap *fakebackend.Proxy, service http.Handler) {
-				tap.Instead(func(w http.ResponseWriter, r *http.Request) {
+			instead := func(proxy *fakebackend.Proxy, service http.Handler) {
+				proxy.Instead(func(w http.ResponseWriter, r *http.Request) {
 					if strings.HasSuffix(r.URL.Path, "/batch") {
 						bad(w, r)
 					} else {
@@ -514,7 +514,7 @@ func TestLoadersTogether(t *testing.T) {
 	b := newBed(t)
 	b.Batch.Store(true)
 	for range 50 {
-		b.AddUser("somebody")
+		b.AddUser("Grace")
 	}
 	ctx := b.ctx(t)
 	failed := make(chan string, 20)

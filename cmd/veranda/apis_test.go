@@ -67,7 +67,7 @@ func TestPagesOfOthers(t *testing.T) {
 			if got := resp.Header.Get("Access-Control-Allow-Origin"); got != allowed || (resp.StatusCode == 204) != (p == open) {
 				t.Errorf("%s: %d, allowed %q, want %q", path, resp.StatusCode, got, allowed)
 			}
-			// What a form can send changes nothing, whoever sends it.
+			// A form can change nothing, whatever page sends it.
 			for _, kind := range []string{"application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain"} {
 				resp, err := http.Post(p.url+path, kind, strings.NewReader(`{"query":"mutation{createUser(input:{name:\"x\"}){user{id}}}"}`))
 				if err != nil {

@@ -11,12 +11,12 @@ import (
 	"github.com/veranda-go/veranda/internal/fakebackend"
 )
 
-// The backend calls of one question, counted at the backends.
+// The backend calls of one request, counted at the backends.
 func TestBackendCalls(t *testing.T) {
-	s := startTapped(t)
+	s := startProxied(t)
 	const users = 7
 	for range users {
-		s.addUser(t, "somebody")
+		s.addUser(t, "Grace")
 	}
 	for i := range 100 {
 		s.addListing(t, fmt.Sprint(i%users+1), "rent", int64(i+1))
@@ -27,7 +27,7 @@ func TestBackendCalls(t *testing.T) {
 		usersBatch    = "GET /users/batch ×1"
 	)
 	for _, test := range []struct {
-		question            string
+		request            string
 		atListings, atUsers []string
 		has                 int // how often the answer says "name"
 	}{
@@ -58,31 +58,31 @@ func TestBackendCalls(t *testing.T) {
 		s.listings.Calls()
 		s.users.Calls()
 		var r reply
-		if strings.HasPrefix(test.question, "/") {
-			r = get(t, s.url+test.question)
+		if strings.HasPrefix(test.request, "/") {
+			r = get(t, s.url+test.request)
 		} else {
-			r = s.graphQL(t, test.question, "")
+			r = s.graphQL(t, test.request, "")
 		}
 		if got := strings.Count(r.body, `"name":`); got != test.has || strings.Contains(r.body, `"errors"`) {
-			t.Errorf("%s: %d names, want %d\n%.500s", test.question, got, test.has, r.body)
+			t.Errorf("%s: %d names, want %d\n%.500s", test.request, got, test.has, r.body)
 		}
 		l, u := s.listings.Routes(), s.users.Routes()
 		if !slices.Equal(l, test.atListings) || !slices.Equal(u, test.atUsers) {
-			t.Errorf("%s:\n got %q and %q\nwant %q and %q", test.question, l, u, test.atListings, test.atUsers)
+			t.Errorf("%s:\n got %q and %q\nwant %q and %q", test.request, l, u, test.atListings, test.atUsers)
 		}
 	}
 }
 
-// foreign is the public layer in front of somebody else's services.
-type foreign struct {
+// faked is the public layer in front of a fake backend.
+type faked struct {
 	*program
 	*fakebackend.Backend
 	listings, users *fakebackend.Proxy
 }
 
-func startForeign(t *testing.T, args ...string) *foreign {
+func startFake(t *testing.T, args ...string) *faked {
 	t.Helper()
-	f := &foreign{Backend: &fakebackend.Backend{}}
+	f := &faked{Backend: &fakebackend.Backend{}}
 	f.listings, f.users = fakebackend.NewProxy(t, f.ListingService()), fakebackend.NewProxy(t, f.UserService())
 	f.program = startPublic(t, f.listings, f.users, args...)
 	return f
@@ -92,12 +92,12 @@ func startForeign(t *testing.T, args ...string) *foreign {
 // has to be asked one by one is, and not more of it at once than agreed.
 func TestBackendCallsWithoutBatchRoutes(t *testing.T) {
 	const users = 40
-	for name, question := range map[string]string{
+	for name, request := range map[string]string{
 		"REST":    "/public-api/listings?page_size=100",
 		"GraphQL": "{ listings(pageSize: 100) { user { id name } } }",
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := startForeign(t)
+			f := startFake(t)
 			for i := range users {
 				f.AddUser(fmt.Sprintf("user %d", i+1))
 			}
@@ -107,9 +107,9 @@ func TestBackendCallsWithoutBatchRoutes(t *testing.T) {
 			for _, atUsers := range [][]string{{"GET /users/batch ×1", "GET /users/{id} ×40"}, {"GET /users/{id} ×40"}} {
 				var r reply
 				if name == "REST" {
-					r = get(t, f.url+question)
+					r = get(t, f.url+request)
 				} else {
-					r = f.graphQL(t, question, "")
+					r = f.graphQL(t, request, "")
 				}
 				for i := range users {
 					if want := fmt.Sprintf(`"name":"user %d"`, i+1); !strings.Contains(r.body, want) {
@@ -129,7 +129,7 @@ func TestBackendCallsWithoutBatchRoutes(t *testing.T) {
 		})
 	}
 	t.Run("listings of users", func(t *testing.T) {
-		f := startForeign(t)
+		f := startFake(t)
 		for i := range 5 {
 			f.AddUser("x")
 			f.AddListing(int64(i+1), "rent", int64(i+1))
@@ -149,10 +149,10 @@ func TestBackendCallsWithoutBatchRoutes(t *testing.T) {
 	})
 }
 
-// Questions that the documented routes cannot answer get an error and never
+// Requests that the documented routes cannot serve get an error and never
 // something else.
 func TestUnsupportedByTheBackend(t *testing.T) {
-	f := startForeign(t)
+	f := startFake(t)
 	f.AddUser("x")
 	f.AddListing(1, "rent", 7)
 	for _, query := range []string{

@@ -84,7 +84,7 @@ func TestUserServiceDown(t *testing.T) {
 	for name, bad := range ways {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := startForeign(t)
+			f := startFake(t)
 			for i := range 3 {
 				f.AddUser("x")
 				f.AddListing(int64(i+1), "rent", int64(i+1))
@@ -144,7 +144,7 @@ func TestListingServiceDown(t *testing.T) {
 	for name, bad := range ways {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := startForeign(t)
+			f := startFake(t)
 			f.AddUser("Ada")
 			f.listings.Instead(bad)
 
@@ -179,7 +179,7 @@ func TestListingServiceDown(t *testing.T) {
 
 // An answer that is too large is given up, not kept in memory.
 func TestHugeAnswers(t *testing.T) {
-	f := startForeign(t, "--backend-timeout", "1m")
+	f := startFake(t, "--backend-timeout", "1m")
 	f.AddListing(f.AddUser("x"), "rent", 1)
 	f.users.Instead(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "40000000") // says so, where the other does not
@@ -193,7 +193,7 @@ func TestHugeAnswers(t *testing.T) {
 }
 
 func TestBothServicesDown(t *testing.T) {
-	f := startForeign(t)
+	f := startFake(t)
 	f.listings.Instead(fakebackend.Cut)
 	f.users.Instead(fakebackend.Cut)
 	wantReply(t, get(t, f.url+"/readyz"), 503, `{"result":false,"errors":["listing service unavailable","user service unavailable"]}`)
@@ -202,7 +202,7 @@ func TestBothServicesDown(t *testing.T) {
 
 // A backend that does not answer costs --backend-timeout and no more.
 func TestBackendsHang(t *testing.T) {
-	f := startForeign(t, "--backend-timeout", "300ms")
+	f := startFake(t, "--backend-timeout", "300ms")
 	f.AddUser("x")
 	f.AddListing(1, "sale", 5)
 
@@ -237,11 +237,11 @@ func TestBackendsHang(t *testing.T) {
 
 // What a client no longer waits for, no backend works on any more.
 func TestClientGoesAway(t *testing.T) {
-	f := startForeign(t)
+	f := startFake(t)
 	f.AddUser("x")
 	f.AddListing(1, "sale", 5)
 	for _, test := range []struct {
-		tap    *fakebackend.Proxy
+		proxy    *fakebackend.Proxy
 		target string
 	}{
 		{f.listings, "/public-api/listings"},
@@ -251,7 +251,7 @@ func TestClientGoesAway(t *testing.T) {
 	} {
 		gone, arrived := make(chan struct{}, 1), make(chan struct{}, 1)
 		hang := fakebackend.Hang(gone)
-		test.tap.Instead(func(w http.ResponseWriter, r *http.Request) {
+		test.proxy.Instead(func(w http.ResponseWriter, r *http.Request) {
 			arrived <- struct{}{}
 			hang(w, r)
 		})
@@ -269,7 +269,7 @@ func TestClientGoesAway(t *testing.T) {
 			t.Errorf("%s: answered %s", test.target, resp.Status)
 		}
 		<-gone
-		test.tap.Instead(nil)
+		test.proxy.Instead(nil)
 	}
 }
 
@@ -317,7 +317,7 @@ func TestServicesRestart(t *testing.T) {
 
 // A listing outlives its user.
 func TestListingWithoutUser(t *testing.T) {
-	f := startForeign(t)
+	f := startFake(t)
 	f.AddListing(77, "sale", 5)
 	if got := get(t, f.url+"/public-api/listings").body; !strings.HasSuffix(got, `"user":null}]}`) {
 		t.Errorf("got %s", got)
@@ -329,7 +329,7 @@ func TestListingWithoutUser(t *testing.T) {
 
 // One id goes with a request all the way; a bad one is replaced.
 func TestRequestIDs(t *testing.T) {
-	s := startTapped(t)
+	s := startProxied(t)
 	s.addListing(t, s.addUser(t, "Ada"), "rent", 1)
 	ours := regexp.MustCompile(`^[A-Z2-7]{26}$`)
 	for _, given := range []string{"abc-123_x.Y", strings.Repeat("a", 64), "", strings.Repeat("a", 65), "a b", `a"b`, "é", "a;b", "<script>"} {

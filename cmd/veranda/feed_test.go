@@ -28,7 +28,7 @@ import (
 	"github.com/veranda-go/veranda/internal/testenv"
 )
 
-// The feed of new listings, read through every door by clients that come and
+// The feed of new listings, read through every API by clients that come and
 // go, while the processes behind it do so too.
 
 // TestFeedIsWhole: whatever stops and starts, each subscriber sees each
@@ -62,7 +62,7 @@ func wholeFeed(t *testing.T, databaseURL string, reconnects int64, restarts int)
 		urls[i] = public[i].url
 	}
 	for range feedUsers {
-		public[0].addUser(t, "somebody")
+		public[0].addUser(t, "Grace")
 	}
 	before := ours()
 
@@ -483,19 +483,19 @@ func nothingStays(t *testing.T, before map[string]int) {
 	}
 }
 
-// TestFeedOfManyClients: however many follow, one question waits at the
+// TestFeedOfManyClients: with any number of clients, one request waits at the
 // listing service, and none when they have left.
 func TestFeedOfManyClients(t *testing.T) {
 	const clients = 60
-	s := startTapped(t)
-	s.addUser(t, "somebody")
+	s := startProxied(t)
+	s.addUser(t, "Grace")
 	s.addListing(t, "1", "rent", 1)
 	before := ours()
 	waiting := func() int {
 		s.listings.Calls() // so that the most is what is under way now
 		return s.listings.MostAtOnce()
 	}
-	for round := range 2 { // who comes after the last has left is served too
+	for round := range 2 { // clients after the last one has left are served too
 		ctx, leave := context.WithCancel(t.Context())
 		defer leave()
 		var ready, gone sync.WaitGroup
@@ -510,7 +510,7 @@ func TestFeedOfManyClients(t *testing.T) {
 		}
 		ready.Wait()
 		soon(t, "all have what there is", func() bool { return got.Load() == int64(clients*(round+1)) })
-		soon(t, "one question waits", func() bool { return waiting() == 1 })
+		soon(t, "one request waits", func() bool { return waiting() == 1 })
 		s.addListing(t, "1", "rent", 1)
 		soon(t, "all have the news", func() bool { return got.Load() == int64(clients*(round+2)) })
 		asked := 0
@@ -520,7 +520,7 @@ func TestFeedOfManyClients(t *testing.T) {
 			}
 		}
 		if asked > 5 {
-			t.Errorf("the news of one listing took %d questions", asked)
+			t.Errorf("the news of one listing took %d requests", asked)
 		}
 		leave()
 		gone.Wait()
@@ -540,19 +540,19 @@ func soon(t *testing.T, what string, is func() bool) {
 
 // TestFeedRefusals asks for the feed wrongly, or of a service that has none.
 func TestFeedRefusals(t *testing.T) {
-	s := startTapped(t)
+	s := startProxied(t)
 	encoded := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
 	for _, cursor := range []string{"x", "feed1:0", encoded("feed1:-1"), encoded("feed1:01"), encoded("feed1:+1"), encoded("feed1:"),
 		encoded("feed1:9223372036854775808"), encoded("feed0:1"), encoded("feed2:1"), encoded("Listing:1"), beginning + "=", beginning + "\n"} {
-		const sentence = "after: is not a cursor of this feed"
-		wantReply(t, get(t, s.url+"/public-api/listings/stream?after="+url.QueryEscape(cursor)), http.StatusBadRequest, `{"result":false,"errors":["`+sentence+`"]}`)
+		const message = "after: is not a cursor of this feed"
+		wantReply(t, get(t, s.url+"/public-api/listings/stream?after="+url.QueryEscape(cursor)), http.StatusBadRequest, `{"result":false,"errors":["`+message+`"]}`)
 		if !strings.Contains(cursor, "\n") {
 			// The header is newer than the parameter, whatever that is.
 			wantReply(t, do(t, "GET", s.url+"/public-api/listings/stream?after="+beginning, "", "Last-Event-ID", cursor),
-				http.StatusBadRequest, `{"result":false,"errors":["`+sentence+`"]}`)
+				http.StatusBadRequest, `{"result":false,"errors":["`+message+`"]}`)
 		}
 		r := do(t, "POST", s.url+"/graphql", subscription(0, cursor), "Content-Type", "application/json", "Accept", "text/event-stream")
-		if !strings.Contains(r.body, `"BAD_INPUT"`) || !strings.Contains(r.body, sentence) || strings.Contains(r.body, `"data":{`) {
+		if !strings.Contains(r.body, `"BAD_INPUT"`) || !strings.Contains(r.body, message) || strings.Contains(r.body, `"data":{`) {
 			t.Errorf("%q: got %s", cursor, r.body)
 		}
 	}
@@ -565,7 +565,7 @@ func TestFeedRefusals(t *testing.T) {
 		}
 	}
 
-	f := startForeign(t)
+	f := startFake(t)
 	for _, cursor := range []string{beginning, encoded("feed1:5")} {
 		wantReply(t, get(t, f.url+"/public-api/listings/stream?after="+cursor), http.StatusNotImplemented,
 			`{"result":false,"errors":["listingCreated: not supported by this backend"]}`)

@@ -138,7 +138,7 @@ func allPrices(t *testing.T, listingService, user string) []int64 {
 }
 
 // readings ask a public layer for the newest listings of user U, the first of
-// them most often: that is how questions come to be shared.
+// them most often: then requests are shared.
 var readings = []string{
 	"/public-api/listings?page_size=5&user_id=U",
 	"{ listings(pageSize: 5, userId: U) { price } }",
@@ -147,14 +147,14 @@ var readings = []string{
 	"{ listingsConnection(first: 5, filter: {userId: U}) { nodes { price } } }",
 }
 
-// read asks at the public layer at door.
-func (j *journal) read(ctx context.Context, door, user string) {
+// read reads from the public layer at an address.
+func (j *journal) read(ctx context.Context, layer, user string) {
 	how := strings.ReplaceAll(readings[rand.IntN(1+rand.IntN(len(readings)))], "U", user)
 	if how[0] == '{' {
 		how = "/graphql?query=" + url.QueryEscape(how)
 	}
 	began := j.clock.Add(1)
-	body, ok := told(ctx, "GET", door+how, "", "")
+	body, ok := told(ctx, "GET", layer+how, "", "")
 	ended := j.clock.Add(1)
 	// REST shows listings whose users cannot be had, with "errors".
 	found := strings.HasPrefix(body, `{"result":true`) || !strings.Contains(body, `"errors"`)
@@ -167,17 +167,17 @@ func (j *journal) read(ctx context.Context, door, user string) {
 	j.reads = append(j.reads, porcupine.Operation{Input: request{user, 0}, Call: began, Output: prices(body), Return: ended})
 }
 
-// create creates at the public layer at door, or at the listing service.
-func (j *journal) create(ctx context.Context, door, listingService, user string, price int64) {
+// create creates at the public layer at an address, or at the listing service.
+func (j *journal) create(ctx context.Context, layer, listingService, user string, price int64) {
 	began := j.clock.Add(1)
 	var body string
 	var ok bool
 	switch rand.IntN(4) {
 	case 0:
-		body, ok = told(ctx, "POST", door+"/public-api/listings", "application/json",
+		body, ok = told(ctx, "POST", layer+"/public-api/listings", "application/json",
 			fmt.Sprintf(`{"user_id":%s,"listing_type":"rent","price":%d}`, user, price))
 	case 1:
-		body, ok = told(ctx, "POST", door+"/graphql", "application/json", fmt.Sprintf(`{"query":%q}`,
+		body, ok = told(ctx, "POST", layer+"/graphql", "application/json", fmt.Sprintf(`{"query":%q}`,
 			fmt.Sprintf("mutation { createListing(input: {userId: %s, listingType: RENT, price: %d}) { listing { price } } }", user, price)))
 	default:
 		body, ok = told(ctx, "POST", listingService+"/listings", "application/x-www-form-urlencoded",
@@ -227,7 +227,7 @@ func shaky(service http.Handler) http.HandlerFunc {
 			fakebackend.Cut(w, r)
 		case 5:
 			fakebackend.Half(w, r)
-		case 6: // longer than questions wait for the flight before theirs
+		case 6: // longer than requests wait for the call before theirs
 			time.Sleep(70 * time.Millisecond)
 		}
 		// What was read is handed out late, which makes joining stale.
@@ -247,31 +247,31 @@ func pass(w http.ResponseWriter, kept *httptest.ResponseRecorder) {
 func joining(t *testing.T, layer string) string {
 	next := fakebackend.ProxyURL(t, layer)
 	var mu sync.Mutex
-	inAir := map[string]func() *httptest.ResponseRecorder{}
+	inFlight := map[string]func() *httptest.ResponseRecorder{}
 	return fakebackend.NewProxy(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {
 			next.ServeHTTP(w, r)
 			return
 		}
-		question := r.URL.String()
+		request := r.URL.String()
 		mu.Lock()
-		flight := inAir[question]
-		if flight == nil {
+		call := inFlight[request]
+		if call == nil {
 			ask := r.Clone(context.WithoutCancel(r.Context()))
-			flight = sync.OnceValue(func() *httptest.ResponseRecorder {
+			call = sync.OnceValue(func() *httptest.ResponseRecorder {
 				defer func() {
 					mu.Lock()
-					delete(inAir, question)
+					delete(inFlight, request)
 					mu.Unlock()
 				}()
 				kept := httptest.NewRecorder()
 				next.ServeHTTP(kept, ask)
 				return kept
 			})
-			inAir[question] = flight
+			inFlight[request] = call
 		}
 		mu.Unlock()
-		pass(w, flight())
+		pass(w, call())
 	})).URL
 }
 
@@ -280,16 +280,16 @@ func joining(t *testing.T, layer string) string {
 // between the services get lost.
 func TestReadsSeeAcknowledgedWrites(t *testing.T) {
 	const clients, rounds, users, enough = 16, 60, 2, 10 * time.Second
-	s := startTapped(t)
+	s := startProxied(t)
 	layers := []string{s.url, startPublic(t, s.listings, s.users, "--user-cache-size", "100").url}
 	userIDs := make([]string, 2*users)
 	for i := range userIDs {
-		userIDs[i] = s.addUser(t, "somebody")
+		userIDs[i] = s.addUser(t, "Grace")
 	}
 	s.listings.Instead(shaky(fakebackend.ProxyURL(t, s.listingService.url)))
 	s.users.Instead(shaky(fakebackend.ProxyURL(t, s.userService.url)))
 
-	hammer := func(t *testing.T, doors, users []string) (*journal, []porcupine.Operation, porcupine.CheckResult) {
+	hammer := func(t *testing.T, layers, users []string) (*journal, []porcupine.Operation, porcupine.CheckResult) {
 		j := &journal{}
 		var lastPrice atomic.Int64
 		s.listings.Calls()
@@ -301,11 +301,11 @@ func TestReadsSeeAcknowledgedWrites(t *testing.T) {
 					if rand.IntN(10) == 0 { // gives up when it takes too long
 						ctx, cancel = context.WithTimeout(ctx, rand.N(6*time.Millisecond))
 					}
-					door, user := doors[rand.IntN(len(doors))], users[rand.IntN(len(users))]
+					layer, user := layers[rand.IntN(len(layers))], users[rand.IntN(len(users))]
 					if rand.IntN(4) == 0 {
-						j.create(ctx, door, s.listings.URL, user, lastPrice.Add(1))
+						j.create(ctx, layer, s.listings.URL, user, lastPrice.Add(1))
 					} else {
-						j.read(ctx, door, user)
+						j.read(ctx, layer, user)
 					}
 					cancel()
 				}
@@ -339,6 +339,6 @@ func TestReadsSeeAcknowledgedWrites(t *testing.T) {
 		layers[i] = joining(t, url)
 	}
 	if _, _, said := hammer(t, layers, userIDs[users:]); said != porcupine.Illegal {
-		t.Errorf("joining questions under way is %s", said)
+		t.Errorf("joining requests in flight is %s", said)
 	}
 }

@@ -2,5 +2,5 @@
 
 package main
 
-// dearAtOnce is how many dear questions are asked together.
-const dearAtOnce = 50
+// expensiveAtOnce is the number of expensive queries at once.
+const expensiveAtOnce = 50

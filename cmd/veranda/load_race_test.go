@@ -2,6 +2,6 @@
 
 package main
 
-// dearAtOnce is less with the race detector, which makes work ten times as
+// expensiveAtOnce is less with the race detector, which makes work ten times as
 // long and says nothing about delays.
-const dearAtOnce = 5
+const expensiveAtOnce = 5

@@ -13,10 +13,10 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// The same question through both doors, REST and GraphQL: the same data, the
+// The same request to both APIs, REST and GraphQL: the same data, the
 // same limits, the same refusals.
 
-// Fields of the GraphQL door under the names of the REST door.
+// Fields of GraphQL under the names of REST.
 const (
 	userFields    = "id name created_at: createdAt updated_at: updatedAt"
 	listingFields = "id listing_type: listingType price created_at: createdAt updated_at: updatedAt user { " + userFields + " }"
@@ -25,7 +25,7 @@ const (
 // number is a JSON number as it is spelled: 64 bits do not fit in a float64.
 type number string
 
-// rows reads the list in an answer of either door, with the differences that
+// rows reads the list in an answer of either API, with the differences that
 // are meant undone: GraphQL's ids are strings and its enum is in capitals.
 func rows(t *testing.T, r reply, of string) []any {
 	t.Helper()
@@ -67,7 +67,7 @@ func idAsText(row map[string]any) {
 }
 
 func TestSameData(t *testing.T) {
-	s := startTapped(t)
+	s := startProxied(t)
 	for i := range 5 {
 		s.addUser(t, fmt.Sprint("user ", i))
 	}
@@ -213,7 +213,7 @@ func camel(param string) string {
 	return strings.Join(words, "")
 }
 
-// wantRefusal is for both doors: input that is refused, by its name.
+// wantRefusal is for both APIs: input that is refused, by its name.
 func wantRefusal(t *testing.T, what, param string, r reply) {
 	t.Helper()
 	var answer struct {
@@ -226,10 +226,10 @@ func wantRefusal(t *testing.T, what, param string, r reply) {
 		return
 	}
 	if answer.Result != nil {
-		var sentence string
-		_ = json.Unmarshal(answer.Errors[0], &sentence)
-		if r.status != http.StatusBadRequest || *answer.Result || len(answer.Errors) != 1 || !strings.HasPrefix(sentence, param+": ") {
-			t.Errorf("%s: got %d %.300s, want 400 and a sentence on %s", what, r.status, r.body, param)
+		var message string
+		_ = json.Unmarshal(answer.Errors[0], &message)
+		if r.status != http.StatusBadRequest || *answer.Result || len(answer.Errors) != 1 || !strings.HasPrefix(message, param+": ") {
+			t.Errorf("%s: got %d %.300s, want 400 and a message on %s", what, r.status, r.body, param)
 		}
 		return
 	}
@@ -268,7 +268,7 @@ var (
 func isGraphQLInteger(value string) bool { return value == "1.0" || value == "1e3" }
 
 func TestSameRefusals(t *testing.T) {
-	s := startTapped(t)
+	s := startProxied(t)
 	s.addUser(t, "Ada")
 	s.listings.Calls()
 	s.users.Calls()
@@ -341,14 +341,14 @@ func TestSameRefusals(t *testing.T) {
 	for _, value := range badTypes {
 		refuseListing("listing_type", value, true)
 	}
-	refuseListing("listing_type", `"RENT"`, false) // each door spells it its own way
+	refuseListing("listing_type", `"RENT"`, false) // each API has its own spelling
 
 	for _, value := range badNames {
 		wantName := "name"
 		wantRefusal(t, "REST name "+value, wantName, postJSON(t, s.url+"/public-api/users", `{"name":`+value+`}`))
 		r := s.graphQL(t, "mutation { createUser(input: {name: "+value+"}) { user { id } } }", "")
 		v := s.graphQL(t, "mutation($in: CreateUserInput!) { createUser(input: $in) { user { id } } }", `{"in":{"name":`+value+`}}`)
-		if strings.Contains(value, `\ud`) { // no JSON, and no GraphQL: neither door has a name then
+		if strings.Contains(value, `\ud`) { // no JSON, and no GraphQL: neither API gets a name then
 			for _, r := range []reply{r, v} {
 				if got := codesOf(t, r); len(got) != 1 || !strings.HasSuffix(got[0], "BAD_INPUT") && !strings.HasSuffix(got[0], "PARSE_FAILED") {
 					t.Errorf("GraphQL name %s: got %s", value, r.body)
@@ -392,9 +392,9 @@ func TestSameRefusals(t *testing.T) {
 	}
 }
 
-// Bodies that no door takes, whatever they ask.
+// Bodies that neither API accepts.
 func TestBadBodies(t *testing.T) {
-	s := startTapped(t)
+	s := startProxied(t)
 	s.addUser(t, "Ada")
 	pad := strings.Repeat(" ", 64<<10)
 	deep := strings.Repeat(`[`, 20_000) + strings.Repeat(`]`, 20_000)
@@ -404,7 +404,7 @@ func TestBadBodies(t *testing.T) {
 		rest, graph string
 		contentType string
 		status      int
-		sentence    string // of REST
+		message    string // of REST
 	}{
 		{"empty", "", "", "application/json", 400, "body: malformed JSON"},
 		{"malformed", `{"name":"a"`, `{` + query, "application/json", 400, "body: malformed JSON"},
@@ -425,7 +425,7 @@ func TestBadBodies(t *testing.T) {
 		{"another charset", `{"name":"a"}`, `{` + query + `}`, "application/json; charset=latin1", 415, "content type: must be application/json"},
 	} {
 		r := do(t, "POST", s.url+"/public-api/users", test.rest, "Content-Type", test.contentType)
-		if want := `{"result":false,"errors":["` + test.sentence; r.status != test.status || !strings.HasPrefix(r.body, want) {
+		if want := `{"result":false,"errors":["` + test.message; r.status != test.status || !strings.HasPrefix(r.body, want) {
 			t.Errorf("%s: REST answers %d %.300s, want %d %s", test.what, r.status, r.body, test.status, want)
 		}
 		r = do(t, "POST", s.url+"/graphql", test.graph, "Content-Type", test.contentType)

@@ -116,18 +116,18 @@ func (o *output) written() <-chan struct{} {
 	return o.news
 }
 
-// tapped is the three services, each a program of its own, with a tap between
+// proxied is the three services, each a program of its own, with a recording proxy between
 // the public layer and each backend.
-type tapped struct {
+type proxied struct {
 	*program
 	listingService, userService *program
 	listings, users             *fakebackend.Proxy
 }
 
-func startTapped(t *testing.T, args ...string) *tapped {
+func startProxied(t *testing.T, args ...string) *proxied {
 	t.Helper()
 	dir := t.TempDir()
-	s := &tapped{
+	s := &proxied{
 		listingService: start(t, "listing-service", "--database-url", "sqlite:"+filepath.Join(dir, "listings.db")),
 		userService:    start(t, "user-service", "--database-url", "sqlite:"+filepath.Join(dir, "users.db")),
 	}

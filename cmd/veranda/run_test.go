@@ -205,7 +205,7 @@ func TestTwoProgramsOnOneFolder(t *testing.T) {
 }
 
 func TestSingleServices(t *testing.T) {
-	s := startTapped(t)
+	s := startProxied(t)
 	for _, p := range []*program{s.listingService, s.userService, s.program} {
 		if r := get(t, p.url+"/readyz"); r.status != http.StatusOK {
 			t.Errorf("%d %s", r.status, r.body)
@@ -457,7 +457,7 @@ func TestFolderThatCannotBe(t *testing.T) {
 // A stop lets what is under way finish.
 func TestStopWaits(t *testing.T) {
 	asked, release := make(chan struct{}), make(chan struct{})
-	s := startTapped(t)
+	s := startProxied(t)
 	s.listings.Instead(func(w http.ResponseWriter, _ *http.Request) {
 		close(asked)
 		<-release

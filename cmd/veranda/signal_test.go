@@ -106,8 +106,8 @@ func TestSignals(t *testing.T) {
 		drains bool
 	}{{syscall.SIGTERM, true}, {syscall.SIGINT, false}} {
 		t.Run(test.signal.String(), func(t *testing.T) {
-			foreign := &fakebackend.Backend{}
-			listings, users := fakebackend.NewProxy(t, foreign.ListingService()), fakebackend.NewProxy(t, foreign.UserService())
+			fake := &fakebackend.Backend{}
+			listings, users := fakebackend.NewProxy(t, fake.ListingService()), fakebackend.NewProxy(t, fake.UserService())
 			c := startChild(t, logged, "public-api", "--port", "0", "--drain-delay", "3s", "--listing-service-url", listings.URL, "--user-service-url", users.URL)
 
 			asked, release := make(chan struct{}), make(chan struct{})

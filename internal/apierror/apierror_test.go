@@ -33,7 +33,7 @@ func TestFrom(t *testing.T) {
 			t.Errorf("%v: kind %d, want %d", test.err, f.Kind, test.kind)
 		}
 		if got := f.Messages(); !slices.Equal(got, []string{test.message}) {
-			t.Errorf("%v: sentences %q, want %q", test.err, got, test.message)
+			t.Errorf("%v: messages %q, want %q", test.err, got, test.message)
 		}
 		// The log gets the cause, and the chain is whole.
 		if errors.Is(test.err, secret) && (!errors.Is(f, secret) || !strings.Contains(f.Error(), secret.Error())) {

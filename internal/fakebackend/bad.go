@@ -52,7 +52,7 @@ func Huge(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, `}`)
 }
 
-// RedirectTo sends whoever asks elsewhere.
+// RedirectTo redirects every request to another server.
 func RedirectTo(target string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, target+r.URL.Path, http.StatusFound) }
 }

@@ -184,10 +184,10 @@ func answer(w http.ResponseWriter, what string, value any) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"result": true, what: value})
 }
 
-func refuse(w http.ResponseWriter, sentence string) {
+func refuse(w http.ResponseWriter, message string) {
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
 	w.WriteHeader(http.StatusBadRequest)
-	_ = json.NewEncoder(w).Encode(map[string]any{"result": false, "errors": []string{sentence}})
+	_ = json.NewEncoder(w).Encode(map[string]any{"result": false, "errors": []string{message}})
 }
 
 func notFound(w http.ResponseWriter) {

@@ -37,14 +37,14 @@ type Call struct {
 
 // NewProxy listens in front of a service in this process until the test ends.
 func NewProxy(t testing.TB, service http.Handler) *Proxy {
-	tap := &Proxy{next: service}
-	srv := httptest.NewServer(tap)
-	tap.URL = srv.URL
+	p := &Proxy{next: service}
+	srv := httptest.NewServer(p)
+	p.URL = srv.URL
 	t.Cleanup(func() {
 		srv.CloseClientConnections() // hanging answers would not end
 		srv.Close()
 	})
-	return tap
+	return p
 }
 
 // ProxyURL listens in front of a service that runs elsewhere.
@@ -65,26 +65,26 @@ func ProxyURL(t testing.TB, service string) *Proxy {
 }
 
 // Instead lets h answer from now on; nil lets the service answer again.
-func (tap *Proxy) Instead(h http.HandlerFunc) {
-	tap.mu.Lock()
-	defer tap.mu.Unlock()
-	tap.instead = h
+func (p *Proxy) Instead(h http.HandlerFunc) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.instead = h
 }
 
 // Calls gives what was asked since the last time, in order of arrival.
-func (tap *Proxy) Calls() []Call {
-	tap.mu.Lock()
-	defer tap.mu.Unlock()
-	calls := tap.calls
-	tap.calls, tap.most = nil, tap.atOnce
+func (p *Proxy) Calls() []Call {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	calls := p.calls
+	p.calls, p.most = nil, p.atOnce
 	return calls
 }
 
 // Routes is Calls without what varies: each route with the times it was asked
 // for, ids as {id}, such as "GET /users/{id} ×3", sorted.
-func (tap *Proxy) Routes() []string {
+func (p *Proxy) Routes() []string {
 	times := map[string]int{}
-	for _, c := range tap.Calls() {
+	for _, c := range p.Calls() {
 		at := strings.LastIndexByte(c.Route, '/') + 1
 		if last := c.Route[at:]; last != "" && last[0] >= '0' && last[0] <= '9' {
 			c.Route = c.Route[:at] + "{id}"
@@ -101,27 +101,27 @@ func (tap *Proxy) Routes() []string {
 
 // MostAtOnce is how many requests were under way together since the last
 // Calls or Routes.
-func (tap *Proxy) MostAtOnce() int {
-	tap.mu.Lock()
-	defer tap.mu.Unlock()
-	return tap.most
+func (p *Proxy) MostAtOnce() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.most
 }
 
 // ServeHTTP is part of http.Handler.
-func (tap *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	tap.mu.Lock()
-	tap.calls = append(tap.calls, Call{r.Method + " " + r.URL.Path, r.URL.Query(), r.Header.Get("X-Request-Id")})
-	tap.atOnce++
-	tap.most = max(tap.most, tap.atOnce)
-	h := tap.next.ServeHTTP
-	if tap.instead != nil {
-		h = tap.instead
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	p.calls = append(p.calls, Call{r.Method + " " + r.URL.Path, r.URL.Query(), r.Header.Get("X-Request-Id")})
+	p.atOnce++
+	p.most = max(p.most, p.atOnce)
+	h := p.next.ServeHTTP
+	if p.instead != nil {
+		h = p.instead
 	}
-	tap.mu.Unlock()
+	p.mu.Unlock()
 	defer func() {
-		tap.mu.Lock()
-		tap.atOnce--
-		tap.mu.Unlock()
+		p.mu.Lock()
+		p.atOnce--
+		p.mu.Unlock()
 	}()
 	h(w, r)
 }

@@ -422,7 +422,7 @@ func TestShutdown(t *testing.T) {
 	}
 	if nc, err := net.Dial("tcp", addr); err == nil {
 		nc.Close()
-		t.Error("somebody is still let in")
+		t.Error("a connection was accepted after Shutdown")
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package idempotency lets a creation be sent twice and be done once: its caller
 // gives it an idempotency key. Here is what the services and their stores
-// share; packages litedb and pgdb keep the keys, package wire carries them.
+// share; packages sqlitedb and pgdb keep the keys, package httpapi reads them.
 package idempotency
 
 import (

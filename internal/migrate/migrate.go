@@ -1,5 +1,5 @@
 // Package migrate reads a store's schema changes: SQL files that are applied
-// once each, in the order of their names, and never undone. Packages litedb
+// once each, in the order of their names, and never undone. Packages sqlitedb
 // and pgdb apply them, each with its database's own lock.
 package migrate
 

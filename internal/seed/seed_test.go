@@ -93,9 +93,9 @@ func (f *fake) create(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func refuse(w http.ResponseWriter, status int, sentence string) {
+func refuse(w http.ResponseWriter, status int, message string) {
 	w.WriteHeader(status)
-	fmt.Fprintf(w, `{"result":false,"errors":[%q]}`, sentence)
+	fmt.Fprintf(w, `{"result":false,"errors":[%q]}`, message)
 }
 
 // run runs against f and also returns what was shown.

@@ -94,7 +94,7 @@ func Bench(b *testing.B, s listings.Store) {
 	}
 }
 
-// BenchPlans calls show for each kind of question whose plan is worth a look.
+// BenchPlans calls show for each kind of query whose plan matters.
 func BenchPlans(s listings.Store, show func(name string, q listings.Query)) {
 	show("page 1", listings.Query{Limit: 20})
 	show("page 1,000", listings.Query{Offset: 20 * 999, Limit: 20})

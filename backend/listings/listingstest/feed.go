@@ -46,7 +46,7 @@ func testFeed(t *testing.T, d database) {
 				t.Errorf("user %d, after %d: %+v", user, after, f)
 			}
 		}
-		// From every place, that of a row of somebody else too.
+		// From every id, also that of a row of another user.
 		for after := range newest {
 			rest := slices.Clone(want)
 			rest = slices.DeleteFunc(rest, func(l listings.Listing) bool { return l.ID <= after })

@@ -100,7 +100,7 @@ func openFilled(b *testing.B, url string) *Store {
 	return s
 }
 
-// showPlans prints, with -v, how PostgreSQL runs the questions from the
+// showPlans prints, with -v, how PostgreSQL runs the queries from the
 // seventh time on, when it has settled for a plan.
 func showPlans(b *testing.B, s *Store) {
 	if !testing.Verbose() {

@@ -52,7 +52,7 @@ func writeUntilKilled(path string) error {
 }
 
 // TestKill kills processes that write: what they have acknowledged must be
-// there for who comes after them. Each round has two processes on one file,
+// there for the processes after them. Each round has two processes on one file,
 // which in the first round both find without a schema.
 func TestKill(t *testing.T) {
 	t.Parallel()

@@ -137,7 +137,7 @@ func openFilled(b *testing.B, path string) *Store {
 	return s
 }
 
-// showPlans prints how SQLite runs the questions, with -v.
+// showPlans prints how SQLite runs the queries, with -v.
 func showPlans(b *testing.B, s *Store) {
 	if !testing.Verbose() {
 		return
