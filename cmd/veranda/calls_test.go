@@ -27,7 +27,7 @@ func TestBackendCalls(t *testing.T) {
 		usersBatch    = "GET /users/batch ×1"
 	)
 	for _, test := range []struct {
-		request            string
+		request             string
 		atListings, atUsers []string
 		has                 int // how often the answer says "name"
 	}{

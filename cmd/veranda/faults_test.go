@@ -241,7 +241,7 @@ func TestClientGoesAway(t *testing.T) {
 	f.AddUser("x")
 	f.AddListing(1, "sale", 5)
 	for _, test := range []struct {
-		proxy    *fakebackend.Proxy
+		proxy  *fakebackend.Proxy
 		target string
 	}{
 		{f.listings, "/public-api/listings"},

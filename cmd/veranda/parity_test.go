@@ -404,7 +404,7 @@ func TestBadBodies(t *testing.T) {
 		rest, graph string
 		contentType string
 		status      int
-		message    string // of REST
+		message     string // of REST
 	}{
 		{"empty", "", "", "application/json", 400, "body: malformed JSON"},
 		{"malformed", `{"name":"a"`, `{` + query, "application/json", 400, "body: malformed JSON"},
