@@ -10,10 +10,12 @@ import (
 	mathrand "math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/go-json-experiment/json"
 
 	"github.com/veranda-go/veranda/internal/backendclient"
@@ -21,15 +23,11 @@ import (
 )
 
 const (
-	// requestTimeout is longer than a veranda server takes for any request.
-	requestTimeout = 30 * time.Second
-	// maxTries and the waits bound the retries of one request.
-	maxTries  = 10
-	maxBroken = 5 // tries with a broken connection
-	firstWait = 100 * time.Millisecond
-	maxWait   = time.Minute
-	// maxAnswer is in bytes; the response to a creation has a few hundred.
-	maxAnswer = 64 << 10
+	requestTimeout = 30 * time.Second // longer than a veranda server takes
+	maxTries       = 8
+	maxWait        = 2 * time.Minute // of all tries of a request
+	firstWait      = 100 * time.Millisecond
+	maxBody        = 64 << 10 // bytes; the response to a creation has a few hundred
 )
 
 // user and listing are the bodies of the public routes.
@@ -43,18 +41,6 @@ type listing struct {
 	Price  int64  `json:"price"`
 }
 
-// answer is the body of a response.
-type answer struct {
-	Result  bool     `json:"result"`
-	Errors  []string `json:"errors"`
-	User    created  `json:"user"`
-	Listing created  `json:"listing"`
-}
-
-type created struct {
-	ID int64 `json:"id"`
-}
-
 // client calls the two public routes that create.
 type client struct {
 	base string
@@ -62,131 +48,114 @@ type client struct {
 }
 
 func newClient(base string) *client {
-	return &client{
-		base: strings.TrimSuffix(base, "/"),
-		http: http.Client{
-			Transport: backendclient.NewTransport(), // its pool holds more than inFlight connections
-			Timeout:   requestTimeout,
-			// Followed, a POST may turn into a GET, whose success creates nothing.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-	}
+	return &client{strings.TrimSuffix(base, "/"), http.Client{
+		Transport: backendclient.NewTransport(), // its pool holds more than inFlight connections
+		Timeout:   requestTimeout,
+		// A POST that follows a redirect may become a GET, whose success creates nothing.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 }
 
-func (c *client) close() { c.http.CloseIdleConnections() }
-
-func (c *client) createUser(ctx context.Context, u user) (int64, error) {
-	a, err := c.create(ctx, "/public-api/users", u)
-	if err == nil && a.User.ID < 1 {
-		err = errShape
-	}
-	return a.User.ID, err
-}
-
-func (c *client) createListing(ctx context.Context, l listing) error {
-	a, err := c.create(ctx, "/public-api/listings", l)
-	if err == nil && a.Listing.ID < 1 {
-		err = errShape
-	}
-	return err
-}
-
-var errShape = errors.New("the response is not that of a creation: is this the public layer?")
-
-// create posts until the response is a success or a refusal. A server that is
-// busy or not ready is asked again, at the pace that it asks for, and so is one
-// whose connection broke. The idempotency key makes sure that no retry creates
-// a second object; where the backends do not support keys, only responses that
-// say that nothing was created are retried.
-func (c *client) create(ctx context.Context, path string, object any) (answer, error) {
+// create creates object and returns its id. It retries what may succeed later,
+// with the same idempotency key, so that no retry creates a second object. If
+// the backends do not support keys, it retries only what certainly created
+// nothing.
+func (c *client) create(ctx context.Context, path string, object any) (id int64, _ error) {
 	body, err := json.Marshal(object)
 	if err != nil {
-		return answer{}, err
+		return 0, err
 	}
 	key := rand.Text()
-	for try := 0; ; try++ {
-		a, resp, err := c.post(path, body, key)
+	pace := backoff.NewExponentialBackOff()
+	pace.InitialInterval = firstWait
+	return backoff.Retry(ctx, func() (int64, error) {
+		id, resp, err := c.post(path, body, key)
+		if resp.StatusCode == http.StatusNotImplemented && key != "" {
+			key = "" // not supported
+			id, resp, err = c.post(path, body, key)
+		}
 		if err == nil {
-			return a, nil
+			return id, nil
 		}
-		wait, retry := pause(try, ""), key != "" && !errors.Is(err, errUnreachable)
-		if resp == nil && try+1 == maxBroken {
-			retry = false
+		mayRetry := resp.StatusCode == http.StatusTooManyRequests || key != "" && !errors.Is(err, errUnreachable) &&
+			slices.Contains([]int{noResponse, http.StatusConflict, http.StatusServiceUnavailable, http.StatusGatewayTimeout}, resp.StatusCode)
+		if !mayRetry {
+			return 0, backoff.Permanent(err)
 		}
-		if resp != nil {
-			switch resp.StatusCode {
-			case http.StatusNotImplemented: // keys are not supported
-				retry = key != ""
-				key, wait = "", 0
-			case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusConflict:
-				wait, retry = pause(try, resp.Header.Get("Retry-After")), true
-			default:
-				retry = false
-			}
+		if wait := retryAfter(resp.Header.Get("Retry-After")); wait > 0 {
+			wait += mathrand.N(wait / 4) // not all clients at once
+			err = fmt.Errorf("%w (%w)", err, &backoff.RetryAfterError{Duration: wait})
 		}
-		if !retry || try+1 == maxTries || wait > maxWait {
-			return answer{}, err
-		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return answer{}, context.Cause(ctx)
-		}
-	}
+		return 0, err
+	}, backoff.WithBackOff(pace), backoff.WithMaxTries(maxTries), backoff.WithMaxElapsedTime(maxWait))
 }
 
-// errUnreachable is a server to which there is no connection.
-var errUnreachable = errors.New("is veranda running?")
-
-// pause returns the time to wait after a number of tries: what the server asks
-// for, in seconds or as a date, or else twice as long each time. A random part
-// keeps clients that were refused together from retrying together.
-func pause(tries int, retryAfter string) time.Duration {
-	wait := firstWait << tries
-	if s, err := strconv.ParseUint(retryAfter, 10, 31); err == nil {
-		wait = max(time.Duration(s)*time.Second, firstWait)
-	} else if at, err := http.ParseTime(retryAfter); err == nil {
-		wait = max(time.Until(at), firstWait)
+// retryAfter returns the duration of a Retry-After field, in seconds or until a
+// date (RFC 9110, section 10.2.3), and 0 if there is none.
+func retryAfter(field string) time.Duration {
+	if s, err := strconv.ParseUint(field, 10, 31); err == nil {
+		return time.Duration(s) * time.Second
 	}
-	return wait + mathrand.N(wait/4)
+	at, err := http.ParseTime(field)
+	if err != nil {
+		return 0
+	}
+	return max(time.Until(at), 0)
 }
 
-// post sends one request. The response comes with an error if it is no success.
-// A request that is sent is not canceled when the run stops: its outcome would
-// be unknown.
-func (c *client) post(path string, body []byte, key string) (answer, *http.Response, error) {
+var (
+	errUnreachable = errors.New("is veranda running?")
+	errShape       = errors.New("the response is not that of a creation: is this the public layer?")
+)
+
+// noResponse is the status of a request whose response did not arrive.
+const noResponse = 0
+
+// post sends one request and returns the id of the created object. It takes no
+// context: the outcome of a canceled request would be unknown.
+func (c *client) post(path string, body []byte, key string) (id int64, resp *http.Response, _ error) {
+	none := &http.Response{StatusCode: noResponse}
 	req, err := http.NewRequest(http.MethodPost, c.base+path, bytes.NewReader(body))
 	if err != nil {
-		return answer{}, nil, err
+		return 0, none, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	if key != "" {
 		req.Header.Set(idempotency.Header, key)
 	}
-	resp, err := c.http.Do(req)
+	resp, err = c.http.Do(req)
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) && op.Op == "dial" {
 			err = fmt.Errorf("cannot reach %s: %w (%w)", req.URL.Host, errUnreachable, op)
 		}
-		return answer{}, nil, err
+		return 0, none, err
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	if err != nil {
-		return answer{}, nil, fmt.Errorf("POST %s: %w", path, err)
+		return 0, none, fmt.Errorf("POST %s: %w", path, err)
 	}
-	var a answer
-	err = json.Unmarshal(text, &a)
+	type object struct {
+		ID int64 `json:"id"`
+	}
+	var created struct {
+		Result  bool     `json:"result"`
+		Errors  []string `json:"errors"`
+		User    object   `json:"user"`
+		Listing object   `json:"listing"`
+	}
+	err = json.Unmarshal(text, &created)
+	id = max(created.User.ID, created.Listing.ID)
 	switch {
-	case resp.StatusCode == http.StatusOK && err == nil && a.Result:
-		return a, resp, nil
-	case len(a.Errors) > 0:
-		err = errors.New(strings.Join(a.Errors, "; "))
-	case resp.StatusCode == http.StatusOK:
+	case len(created.Errors) > 0:
+		err = errors.New(strings.Join(created.Errors, "; "))
+	case resp.StatusCode != http.StatusOK:
+		err = errors.New(http.StatusText(resp.StatusCode))
+	case err != nil || !created.Result || id < 1:
 		err = errShape
 	default:
-		err = errors.New(http.StatusText(resp.StatusCode))
+		return id, resp, nil
 	}
-	return answer{}, resp, fmt.Errorf("POST %s: status %d: %w", path, resp.StatusCode, err)
+	return 0, resp, fmt.Errorf("POST %s: status %d: %w", path, resp.StatusCode, err)
 }

@@ -14,7 +14,7 @@ import (
 func TestNames(t *testing.T) {
 	distinct := map[string]bool{}
 	var all strings.Builder
-	for _, o := range origins {
+	for _, o := range origins() {
 		for _, name := range allNames(o) {
 			if problems := (users.Draft{Name: name}).Validate(); problems != nil {
 				t.Errorf("%q: %v", name, problems)
@@ -24,6 +24,9 @@ func TestNames(t *testing.T) {
 			}
 			distinct[name] = true
 			all.WriteString(name)
+		}
+		if _, ok := markets[o.Market]; !ok {
+			t.Errorf("no market %q", o.Market)
 		}
 		for range 100 {
 			if name := o.name(); !distinct[name] {
@@ -47,7 +50,7 @@ func TestNames(t *testing.T) {
 }
 
 func TestListings(t *testing.T) {
-	for _, m := range []*market{&singapore, &indonesia} {
+	for name, m := range markets {
 		types, large := map[string]int{}, 0
 		for range 20_000 {
 			l := m.listing(7)
@@ -70,15 +73,15 @@ func TestListings(t *testing.T) {
 		if types["rent"] == 0 || types["sale"] == 0 {
 			t.Errorf("got %v, want both types", types)
 		}
-		if (large > 0) != (m == &indonesia) {
+		if (large > 0) != (name == "indonesia") {
 			t.Errorf("%d prices pass 2^31", large)
 		}
 	}
 }
 
 func TestPricesKeepTheirBounds(t *testing.T) {
-	for _, p := range []prices{singapore.rent, singapore.sale, indonesia.rent, indonesia.sale} {
-		for _, x := range []float64{p.low, p.high} {
+	for _, m := range markets {
+		for _, x := range []float64{m.rent.low, m.rent.high, m.sale.low, m.sale.high} {
 			if got := (prices{x, x}).pick(); got != int64(x) {
 				t.Errorf("%.0f became %d", x, got)
 			}
@@ -86,37 +89,32 @@ func TestPricesKeepTheirBounds(t *testing.T) {
 	}
 }
 
-func TestSomeOwner(t *testing.T) {
-	for _, users := range []int{1, 2, 1000, maxCount} {
+func TestPickOwner(t *testing.T) {
+	for _, users := range []int{1, 2, 1000, 10_000_000} {
 		for range 10_000 {
-			if i := someOwner(users); i < 0 || i >= users {
+			if i := pickOwner(users); i < 0 || i >= users {
 				t.Fatalf("got %d of %d", i, users)
 			}
 		}
 	}
 }
 
-func TestPause(t *testing.T) {
-	for _, tc := range []struct {
-		tries      int
-		retryAfter string
-		least      time.Duration
-	}{
-		{0, "", firstWait},
-		{3, "", 8 * firstWait},
-		{3, "2", 2 * time.Second},
-		{0, "0", firstWait},
-		{0, "-5", firstWait},
-		{1, "soon", 2 * firstWait},
-		{0, "99999999999999999999", firstWait},
-		{0, time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat), firstWait},
+func TestRetryAfter(t *testing.T) {
+	for field, want := range map[string]time.Duration{
+		"":                     0,
+		"2":                    2 * time.Second,
+		"0":                    0,
+		"-5":                   0,
+		"soon":                 0,
+		"99999999999999999999": 0,
+		time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat): 0,
 	} {
-		if got := pause(tc.tries, tc.retryAfter); got < tc.least || got > tc.least*5/4 {
-			t.Errorf("pause(%d, %q) is %v, want %v or up to a quarter more", tc.tries, tc.retryAfter, got, tc.least)
+		if got := retryAfter(field); got != want {
+			t.Errorf("retryAfter(%q) is %v, want %v", field, got, want)
 		}
 	}
-	date := time.Now().Add(24 * time.Hour).UTC().Format(http.TimeFormat)
-	if got := pause(0, date); got < 23*time.Hour {
-		t.Errorf("pause until tomorrow is %v", got)
+	tomorrow := time.Now().Add(24 * time.Hour).UTC().Format(http.TimeFormat)
+	if got := retryAfter(tomorrow); got < 23*time.Hour || got > 24*time.Hour {
+		t.Errorf("until tomorrow is %v", got)
 	}
 }

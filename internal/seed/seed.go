@@ -13,23 +13,21 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/schollz/progressbar/v3"
 )
 
-const (
-	// maxCount is the largest number of users or listings of one run.
-	maxCount = 10_000_000
-	// inFlight is the number of concurrent requests. The backends commit in groups
-	// what arrives at the same time, so on a slow disk the rate rises with it. On a
-	// fast one it was the same from 32 to 400.
-	inFlight = 128
-)
+// inFlight is the number of concurrent requests. The backends commit in groups
+// what arrives at the same time, so on a slow disk the rate rises with it. On a
+// fast one it was the same from 32 to 400.
+const inFlight = 128
 
 // Config has the settings of a run.
 type Config struct {
 	// PublicURL is the public layer: http://host:port.
 	PublicURL string
-	// Users and Listings are the numbers to create, from 0 to 10,000,000.
-	// Listings need at least one user.
+	// Users and Listings are the numbers to create. Listings need at least one
+	// user.
 	Users, Listings int
 	// Progress is where the run reports its progress.
 	Progress io.Writer
@@ -37,16 +35,14 @@ type Config struct {
 	Terminal bool
 }
 
-// Check returns what is wrong with the configuration.
+// Check returns an error that says what is wrong with the configuration.
 func (c Config) Check() error {
 	u, err := url.Parse(c.PublicURL)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "":
 		return errors.New("public URL: must look like http://host:port")
-	case c.Users < 0 || c.Users > maxCount:
-		return fmt.Errorf("users: must be from 0 to %d", maxCount)
-	case c.Listings < 0 || c.Listings > maxCount:
-		return fmt.Errorf("listings: must be from 0 to %d", maxCount)
+	case c.Users < 0 || c.Listings < 0:
+		return errors.New("users and listings: must not be negative")
 	case c.Listings > 0 && c.Users == 0:
 		return errors.New("users: must be at least 1 when there are listings")
 	}
@@ -68,28 +64,26 @@ func (r Result) String() string {
 	return fmt.Sprintf("created %d users and %d listings in %.1f s (%.0f per second)", r.Users, r.Listings, r.Took.Seconds(), rate)
 }
 
-// Run creates users and then their listings, until all is done, a creation
+// Run creates users and then their listings, until all are created, a creation
 // fails, or ctx ends. The result is right in each case: Run waits for the
 // requests in flight when it stops.
-func Run(ctx context.Context, c Config) (Result, error) {
+func Run(ctx context.Context, c Config) (res Result, err error) {
 	if err := c.Check(); err != nil {
 		return Result{}, err
 	}
 	cl := newClient(c.PublicURL)
-	defer cl.close()
+	defer cl.http.CloseIdleConnections()
 	start := time.Now()
-	var res Result
-	var err error
-	ids := make([]int64, c.Users)
-	res.Users, err = c.each(ctx, "users", c.Users, func(ctx context.Context, i int) error {
-		id, err := cl.createUser(ctx, user{Name: origins[i%len(origins)].name()})
-		ids[i] = id
+	ids, from := make([]int64, c.Users), origins()
+	res.Users, err = c.each(ctx, "users", c.Users, func(ctx context.Context, i int) (err error) {
+		ids[i], err = cl.create(ctx, "/public-api/users", user{from[i%len(from)].name()})
 		return err
 	})
 	if err == nil {
 		res.Listings, err = c.each(ctx, "listings", c.Listings, func(ctx context.Context, _ int) error {
-			owner := someOwner(len(ids))
-			return cl.createListing(ctx, origins[owner%len(origins)].market.listing(ids[owner]))
+			owner := pickOwner(len(ids))
+			_, err := cl.create(ctx, "/public-api/listings", markets[from[owner%len(from)].Market].listing(ids[owner]))
+			return err
 		})
 	}
 	res.Took = time.Since(start)
@@ -99,6 +93,9 @@ func Run(ctx context.Context, c Config) (Result, error) {
 // each calls do with 0 to n-1, many at once, until one fails or ctx ends, and
 // returns how many succeeded.
 func (c Config) each(ctx context.Context, what string, n int, do func(context.Context, int) error) (int, error) {
+	if n == 0 {
+		return 0, nil
+	}
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	var next, done atomic.Int64
@@ -122,7 +119,36 @@ func (c Config) each(ctx context.Context, what string, n int, do func(context.Co
 	workers.Wait()
 	stopProgress()
 	if int(done.Load()) == n {
-		return n, nil // even if ctx ended while the last one was answered
+		return n, nil // even if ctx ended during the last requests
 	}
 	return int(done.Load()), context.Cause(ctx)
+}
+
+// showProgress shows how many of n are done, until the returned function is
+// called: in a bar on a terminal, otherwise in a line from time to time.
+func (c Config) showProgress(what string, n int, done *atomic.Int64) (stop func()) {
+	every, show := 5*time.Second, func() { fmt.Fprintf(c.Progress, "%s: %d of %d\n", what, done.Load(), n) }
+	if c.Terminal {
+		bar := progressbar.NewOptions(n, progressbar.OptionSetWriter(c.Progress), progressbar.OptionSetDescription(fmt.Sprintf("%-8s", what)),
+			progressbar.OptionSetWidth(30), progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetPredictTime(false),
+			progressbar.OptionOnCompletion(func() { fmt.Fprintln(c.Progress) }))
+		every, show = 100*time.Millisecond, func() { _ = bar.Set64(done.Load()) }
+	}
+	stopped := make(chan struct{})
+	go func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				show()
+			case stopped <- struct{}{}:
+				return
+			}
+		}
+	}()
+	return func() {
+		<-stopped
+		show()
+	}
 }

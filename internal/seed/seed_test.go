@@ -15,11 +15,12 @@ import (
 
 // fake stands for the public layer.
 type fake struct {
-	// before may answer in place of the route; it says whether it did. n counts
-	// the requests from 1.
+	// before may respond in place of the route, and reports whether it did. n
+	// counts the requests from 1.
 	before func(n int, w http.ResponseWriter, r *http.Request) bool
-	// after may break the connection before the response.
-	after func(n int)
+	// after may respond in place of a route that has created an object, or break
+	// the connection, and reports whether it did.
+	after func(n int, w http.ResponseWriter) bool
 
 	mu       sync.Mutex
 	requests int
@@ -55,8 +56,8 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			f.keys[key] = body
 		}
 	}
-	if f.after != nil {
-		f.after(n)
+	if f.after != nil && f.after(n, w) {
+		return
 	}
 	fmt.Fprint(w, body)
 }
@@ -121,29 +122,29 @@ func TestRun(t *testing.T) {
 	if want := "users: 300 of 300\nlistings: 3000 of 3000\n"; shown != want {
 		t.Errorf("shown %q, want %q", shown, want)
 	}
-	offers := map[int64]int{}
+	listingsOf := map[int64]int{}
 	for _, l := range f.listings {
-		offers[l.UserID]++
+		listingsOf[l.UserID]++
 	}
 	most := 0
-	for _, n := range offers {
+	for _, n := range listingsOf {
 		most = max(most, n)
 	}
 	if most < 50 {
-		t.Errorf("nobody offers more than %d of 3000 listings, want some who offer many", most)
+		t.Errorf("no user has more than %d of 3000 listings, want users with many listings", most)
 	}
-	// Each person keeps to one market, which the name tells.
-	marketOf := map[string]*market{}
-	for _, o := range origins {
+	// The listings of a user are all of the market of the name.
+	marketOf := map[string]market{}
+	for _, o := range origins() {
 		for _, name := range allNames(o) {
-			marketOf[name] = o.market
+			marketOf[name] = markets[o.Market]
 		}
 	}
 	for _, l := range f.listings {
 		m := marketOf[f.users[l.UserID-1]]
 		p, ok := map[string]prices{"rent": m.rent, "sale": m.sale}[l.Type]
 		if !ok || float64(l.Price) < p.low || float64(l.Price) > p.high {
-			t.Fatalf("%s offers %+v", f.users[l.UserID-1], l)
+			t.Fatalf("%s has %+v", f.users[l.UserID-1], l)
 		}
 	}
 }
@@ -174,7 +175,7 @@ func TestRunOfNothing(t *testing.T) {
 	}
 }
 
-func TestRunAsksABusyServerAgain(t *testing.T) {
+func TestRunRetriesBusyServer(t *testing.T) {
 	f := fake{before: func(n int, w http.ResponseWriter, _ *http.Request) bool {
 		switch n {
 		case 2:
@@ -194,42 +195,68 @@ func TestRunAsksABusyServerAgain(t *testing.T) {
 	}
 }
 
-// A connection that breaks after the creation, and a server that says that it
-// is busy after it, do not double anything.
+// A creation whose connection breaks, or whose response is an error, after the
+// object was created is retried and creates no second one.
 func TestRetriesDoNotDouble(t *testing.T) {
-	f := fake{after: func(n int) {
-		if n%7 == 0 {
-			panic(http.ErrAbortHandler)
-		}
-	}}
-	res, _, err := run(t, t.Context(), &f, Config{Users: 20, Listings: 100})
-	if err != nil || res.Users != 20 || res.Listings != 100 {
-		t.Fatalf("got %v, %v", res, err)
-	}
-	if len(f.users) != 20 || len(f.listings) != 100 || f.requests < 130 {
-		t.Errorf("%d requests made %d users and %d listings", f.requests, len(f.users), len(f.listings))
+	for name, after := range map[string]func(w http.ResponseWriter){
+		"connection broken": func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
+		"unavailable":       func(w http.ResponseWriter) { refuse(w, http.StatusServiceUnavailable, "listing service unavailable") },
+		"timeout": func(w http.ResponseWriter) {
+			refuse(w, http.StatusGatewayTimeout, "listing service did not answer in time")
+		},
+		"in progress": func(w http.ResponseWriter) { refuse(w, http.StatusConflict, "Idempotency-Key: in use") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := fake{after: func(n int, w http.ResponseWriter) bool {
+				if n%7 == 0 {
+					after(w)
+				}
+				return n%7 == 0
+			}}
+			res, _, err := run(t, t.Context(), &f, Config{Users: 20, Listings: 100})
+			if err != nil || res.Users != 20 || res.Listings != 100 {
+				t.Fatalf("got %v, %v", res, err)
+			}
+			if len(f.users) != 20 || len(f.listings) != 100 || f.requests < 130 {
+				t.Errorf("%d requests made %d users and %d listings", f.requests, len(f.users), len(f.listings))
+			}
+		})
 	}
 }
 
 // Backends without keys get the creations without them, and no retry that may
-// double one.
+// create a second object.
 func TestRunWithoutKeys(t *testing.T) {
-	f := fake{noKeys: true}
+	f := fake{noKeys: true, before: func(n int, w http.ResponseWriter, _ *http.Request) bool {
+		if n%5 == 0 {
+			refuse(w, http.StatusTooManyRequests, "too many requests") // nothing was created
+		}
+		return n%5 == 0
+	}}
 	res, _, err := run(t, t.Context(), &f, Config{Users: 4, Listings: 20})
-	if err != nil || res.Users != 4 || res.Listings != 20 || len(f.listings) != 20 {
+	if err != nil || res.Users != 4 || res.Listings != 20 || len(f.users) != 4 || len(f.listings) != 20 {
 		t.Fatalf("got %v, %v", res, err)
 	}
-	f = fake{noKeys: true, after: func(n int) { panic(http.ErrAbortHandler) }}
-	if res, _, err := run(t, t.Context(), &f, Config{Users: 1}); err == nil || res.Users != 0 || len(f.users) != 1 {
-		t.Errorf("got %v, %v, and the server has %d users", res, err, len(f.users))
+	for name, after := range map[string]func(w http.ResponseWriter){
+		"connection broken": func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
+		"unavailable":       func(w http.ResponseWriter) { refuse(w, http.StatusServiceUnavailable, "user service unavailable") },
+		"timeout": func(w http.ResponseWriter) {
+			refuse(w, http.StatusGatewayTimeout, "user service did not answer in time")
+		},
+	} {
+		f := fake{noKeys: true, after: func(_ int, w http.ResponseWriter) bool { after(w); return true }}
+		if res, _, err := run(t, t.Context(), &f, Config{Users: 1}); err == nil || res.Users != 0 || len(f.users) != 1 {
+			t.Errorf("%s: got %v, %v, and the server has %d users", name, res, err, len(f.users))
+		}
 	}
 }
 
 func TestRunFails(t *testing.T) {
 	for _, tc := range []struct {
-		name   string
-		answer func(w http.ResponseWriter)
-		want   string
+		name    string
+		respond func(w http.ResponseWriter)
+		want    string
 	}{
 		{"refused", func(w http.ResponseWriter) {
 			refuse(w, 400, "price: must be at least 1")
@@ -264,9 +291,10 @@ func TestRunFails(t *testing.T) {
 		}, "EOF"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			f := fake{before: func(n int, w http.ResponseWriter, _ *http.Request) bool {
 				if n > 50 {
-					tc.answer(w)
+					tc.respond(w)
 				}
 				return n > 50
 			}}
@@ -302,8 +330,8 @@ func TestRunStopped(t *testing.T) {
 		wait bool
 	}{
 		{"between requests", 400, false},
-		{"while a busy server is waited for", 400, true},
-		{"among the users", 30, false},
+		{"during the wait for a busy server", 400, true},
+		{"before the listings", 30, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -321,7 +349,7 @@ func TestRunStopped(t *testing.T) {
 			}}
 			res, _, err := run(t, ctx, &f, Config{Users: 100, Listings: 100_000})
 			if err != context.Canceled {
-				t.Errorf("got %v, want that it was cancelled", err)
+				t.Errorf("got %v, want context.Canceled", err)
 			}
 			if res.Users != len(f.users) || res.Listings != len(f.listings) {
 				t.Errorf("got %v, but the server has %d users and %d listings", res, len(f.users), len(f.listings))
@@ -341,11 +369,9 @@ func TestCheck(t *testing.T) {
 	}{
 		{Config{PublicURL: url}, ""},
 		{Config{PublicURL: url, Users: 1}, ""},
-		{Config{PublicURL: "https://example.com/below", Users: maxCount, Listings: maxCount}, ""},
-		{Config{PublicURL: url, Users: -1}, "users: "},
-		{Config{PublicURL: url, Users: maxCount + 1}, "users: "},
-		{Config{PublicURL: url, Users: 1, Listings: -1}, "listings: "},
-		{Config{PublicURL: url, Users: 1, Listings: maxCount + 1}, "listings: "},
+		{Config{PublicURL: "https://example.com/below", Users: 10_000_000, Listings: 10_000_000}, ""},
+		{Config{PublicURL: url, Users: -1}, "users and listings: "},
+		{Config{PublicURL: url, Users: 1, Listings: -1}, "users and listings: "},
 		{Config{PublicURL: url, Listings: 1}, "users: must be at least 1"},
 		{Config{}, "public URL: "},
 		{Config{PublicURL: "127.0.0.1:8000"}, "public URL: "},
@@ -369,12 +395,12 @@ func TestCheck(t *testing.T) {
 
 func allNames(o origin) []string {
 	names := []string{""}
-	for i, part := range o.parts {
+	for i, part := range o.Parts {
 		var longer []string
 		for _, start := range names {
 			for _, end := range part {
 				if i > 0 {
-					end = o.sep + end
+					end = o.Separator + end
 				}
 				longer = append(longer, start+end)
 			}
