@@ -10,6 +10,37 @@ import (
 	"github.com/veranda-go/veranda/internal/httpapi"
 )
 
+// Feed is a run of listings in the order in which they became visible. The next
+// feed after LastID repeats none and misses none.
+type Feed struct {
+	Listings []Listing
+	// LastID is how far the feed reaches: the id of the last listing, if there
+	// are as many as the limit, else the highest id that was visible. It is never
+	// below the id that the feed is after.
+	LastID int64
+}
+
+// ReadFeed returns the listings in store with ids above after, of one user
+// unless userID is 0, by rising id, at most limit. A negative after returns no
+// listings, only where the feed ends now.
+func ReadFeed(ctx context.Context, store Store, after, userID, limit int64) (Feed, error) {
+	highest, createdAt, err := store.Position(ctx, after)
+	feed := Feed{LastID: max(after, highest)}
+	if err != nil || after < 0 || highest <= after {
+		return feed, err
+	}
+	// created_at never falls from one id to the next, so this is the order of ids.
+	feed.Listings, err = store.List(ctx, Query{
+		Filter: Filter{UserID: userID}, Order: Oldest, After: &Cursor{Oldest, createdAt, after}, Limit: limit,
+	})
+	if n := int64(len(feed.Listings)); n == limit {
+		feed.LastID = feed.Listings[n-1].ID
+	} else if n > 0 { // it may have been created since
+		feed.LastID = max(highest, feed.Listings[n-1].ID)
+	}
+	return feed, err
+}
+
 // MaxWait is the longest wait of a feed for new listings.
 const MaxWait = httpapi.RequestTimeout
 
@@ -51,7 +82,7 @@ func (h *Handler) await(ctx context.Context, after, userID, size int64, wait tim
 	defer stop()
 	defer context.AfterFunc(httpapi.Draining(ctx), stop)()
 	for {
-		found, err := h.store.Feed(ctx, after, userID, size)
+		found, err := ReadFeed(ctx, h.store, after, userID, size)
 		if err != nil || after < 0 || len(found.Listings) > 0 || waiting.Err() != nil {
 			return found, err
 		}
@@ -73,12 +104,12 @@ func newestID(store Store) *broadcast.Source[int64] {
 		poll := time.NewTicker(pollInterval)
 		defer poll.Stop()
 		for newest := int64(0); ; {
-			// Before the feed is read, so that no creation after that is missed.
+			// Before the id is read, so that no creation after that is missed.
 			changed := store.Changed()
-			feed, err := store.Feed(ctx, -1, 0, 1)
-			if err == nil && feed.LastID != newest { // after an error the next try may succeed
-				newest = feed.LastID
-				publish(newest)
+			id, _, err := store.Position(ctx, 0)
+			if err == nil && id != newest { // after an error the next try may succeed
+				newest = id
+				publish(id)
 			}
 			select {
 			case <-changed:

@@ -6,25 +6,6 @@ import (
 	"github.com/veranda-go/veranda/internal/apierror"
 )
 
-// Feed is a run of listings in the order in which they became visible. The next
-// feed after LastID repeats none and misses none.
-type Feed struct {
-	Listings []Listing
-	// LastID is how far the feed reaches: the id of the last listing, if there
-	// are as many as the limit, else the highest id that was visible. It is never
-	// below the id that the feed is after.
-	LastID int64
-}
-
-// NewFeed returns the feed with all listings found up to the highest visible
-// id, of which there are at most limit.
-func NewFeed(found []Listing, highest, limit int64) Feed {
-	if n := int64(len(found)); n == limit {
-		highest = found[n-1].ID
-	}
-	return Feed{found, highest}
-}
-
 // Store stores listings. Its methods may be called concurrently. After Close
 // they return errors of kind Unavailable, when their context ends early the
 // context's error, and when the database does not answer errors of kind
@@ -53,10 +34,10 @@ type Store interface {
 	// OfUsers returns the listings of q for each user, at most q.Limit of each, in
 	// the order of userIDs and each user once. q has no UserID and no Offset.
 	OfUsers(ctx context.Context, userIDs []int64, q Query) ([]Listing, error)
-	// Feed returns the listings with ids above after, of one user unless userID is
-	// 0, by rising id, at most limit. A negative after returns no listings, only
-	// where the feed ends now.
-	Feed(ctx context.Context, after, userID, limit int64) (Feed, error)
+	// Position returns the highest visible id, 0 if there is none, and created_at
+	// of the listing with the given id or, if there is none, of the one before it;
+	// 0 if there is no such listing.
+	Position(ctx context.Context, id int64) (highest, createdAt int64, err error)
 	// Changed returns a channel that is closed when this store creates listings
 	// next. Creations by other stores in the same database do not close it.
 	Changed() <-chan struct{}

@@ -2,7 +2,6 @@ package users
 
 import (
 	"context"
-	"slices"
 
 	"github.com/veranda-go/veranda/internal/apierror"
 )
@@ -42,15 +41,3 @@ type Store interface {
 
 // ErrNotFound is returned by Get for an id that no user has.
 var ErrNotFound = apierror.New(apierror.NotFound, "id: no such user")
-
-// InOrderOf sorts found by the first occurrence of their ids in ids.
-func InOrderOf(ids []int64, found []User) []User {
-	rank := make(map[int64]int, len(ids))
-	for i, id := range ids {
-		if _, ok := rank[id]; !ok {
-			rank[id] = i
-		}
-	}
-	slices.SortFunc(found, func(a, b User) int { return rank[a.ID] - rank[b.ID] })
-	return found
-}

@@ -14,7 +14,7 @@ import (
 
 func feed(t *testing.T, s listings.Store, after, userID, limit int64) listings.Feed {
 	t.Helper()
-	f, err := s.Feed(t.Context(), after, userID, limit)
+	f, err := listings.ReadFeed(t.Context(), s, after, userID, limit)
 	if err != nil {
 		t.Fatalf("feed after %d of user %d: %v", after, userID, err)
 	}
@@ -104,7 +104,7 @@ func testFollow(t *testing.T, d database) {
 			for last := false; !last; {
 				last = done.Err() != nil // then look once more at the whole
 				for {
-					f, err := readers[i%2].Feed(context.Background(), after, user, int64(i%4+1))
+					f, err := listings.ReadFeed(context.Background(), readers[i%2], after, user, int64(i%4+1))
 					if err != nil {
 						t.Errorf("feed: %v", err)
 						return

@@ -356,8 +356,7 @@ func testCancelled(t *testing.T, d database) {
 func callAll(ctx context.Context, s listings.Store) map[string]error {
 	errs := map[string]error{"ping": s.Ping(ctx)}
 	_, _, errs["create with a key"] = s.Create(ctx, listings.Draft{UserID: 1, Type: listings.Sale, Price: 5}, "key")
-	_, errs["feed"] = s.Feed(ctx, 0, 0, 10)
-	_, errs["feed of a user"] = s.Feed(ctx, 0, 1, 10)
+	_, _, errs["position"] = s.Position(ctx, 0)
 	_, _, errs["create"] = s.Create(ctx, listings.Draft{UserID: 1, Type: listings.Sale, Price: 5}, "")
 	_, errs["get"] = s.Get(ctx, 1)
 	_, errs["list"] = s.List(ctx, listings.Query{Limit: 10})

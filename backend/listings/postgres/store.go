@@ -133,27 +133,11 @@ func (s *Store) OfUsers(ctx context.Context, userIDs []int64, q listings.Query) 
 	return found, nil
 }
 
-// Feed implements listings.Store. It looks up the highest id first: rows that
-// are created in between have higher ids and are left for the next call.
-func (s *Store) Feed(ctx context.Context, after, userID, limit int64) (listings.Feed, error) {
-	var newest int64
-	err := s.db.QueryRow(ctx, "SELECT coalesce(max(id), 0) FROM listings").Scan(&newest)
-	if err != nil || after < 0 || newest <= after {
-		return listings.Feed{LastID: max(after, newest)}, pgdb.Explain(ctx, err)
-	}
-	text := " FROM listings WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3"
-	args := []any{after, newest, limit}
-	if userID != 0 {
-		// The index of a user has the ids in the order of created_at. The row of
-		// after, or the one before it, tells where to start.
-		text = ` FROM listings
-			WHERE user_id = $4 AND id <= $2 AND (created_at, id) > (
-				coalesce((SELECT created_at FROM listings WHERE id <= $1 ORDER BY id DESC LIMIT 1), 0), $1)
-			ORDER BY created_at, id LIMIT $3`
-		args = append(args, userID)
-	}
-	found, err := pgdb.Query(ctx, s.db, "SELECT "+columns+text, args, fields)
-	return listings.NewFeed(found, newest, limit), err
+// Position implements listings.Store.
+func (s *Store) Position(ctx context.Context, id int64) (highest, createdAt int64, err error) {
+	err = s.db.QueryRow(ctx, `SELECT coalesce(max(id), 0),
+		coalesce((SELECT created_at FROM listings WHERE id <= $1 ORDER BY id DESC LIMIT 1), 0) FROM listings`, id).Scan(&highest, &createdAt)
+	return highest, createdAt, pgdb.Explain(ctx, err)
 }
 
 // Ping implements listings.Store.

@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/veranda-go/veranda/backend/listings"
 	"github.com/veranda-go/veranda/backend/listings/lookup"
@@ -116,30 +115,14 @@ func index(l *lookup.Lookup, t listings.Type, ofUser bool) string {
 	return "listings_by_time"
 }
 
-// Feed implements listings.Store. It looks up the highest id first: rows that
-// are created in between have higher ids and are left for the next call.
-func (s *Store) Feed(ctx context.Context, after, userID, limit int64) (listings.Feed, error) {
-	var newest int64
-	err := s.db.Read(ctx, func(c *sqlite.Conn) (err error) {
-		newest, err = sqlitex.ResultInt64(c.Prep("SELECT coalesce(max(id), 0) FROM listings"))
-		return err
+// Position implements listings.Store.
+func (s *Store) Position(ctx context.Context, id int64) (highest, createdAt int64, err error) {
+	err = s.db.Read(ctx, func(c *sqlite.Conn) error {
+		return sqlitedb.Rows(c, `SELECT coalesce(max(id), 0),
+			coalesce((SELECT created_at FROM listings WHERE id <= ? ORDER BY id DESC LIMIT 1), 0) FROM listings`,
+			[]any{id}, func(row *sqlite.Stmt) { highest, createdAt = row.ColumnInt64(0), row.ColumnInt64(1) })
 	})
-	if err != nil || after < 0 || newest <= after {
-		return listings.Feed{LastID: max(after, newest)}, err
-	}
-	text := " FROM listings l WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT +?3"
-	args := []any{after, newest, limit}
-	if userID != 0 {
-		// The index of a user has the ids in the order of created_at. The row of
-		// after, or the one before it, tells where to start.
-		text = ` FROM listings l INDEXED BY listings_by_user
-			WHERE user_id = ?4 AND id <= ?2 AND (created_at, id) > (
-				coalesce((SELECT created_at FROM listings WHERE id <= ?1 ORDER BY id DESC LIMIT 1), 0), ?1 COLLATE BINARY)
-			ORDER BY created_at, id LIMIT +?3`
-		args = append(args, userID)
-	}
-	found, err := sqlitedb.Query(ctx, s.db.Read, "SELECT "+columns+text, args, scan)
-	return listings.NewFeed(found, newest, limit), err
+	return highest, createdAt, err
 }
 
 // Ping implements listings.Store.

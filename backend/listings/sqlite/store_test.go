@@ -61,11 +61,11 @@ func TestPlans(t *testing.T) {
 			return err
 		}, ""},
 		{"feed", func() error {
-			_, err := s.Feed(t.Context(), 1, 0, 10)
+			_, err := listings.ReadFeed(t.Context(), s, 1, 0, 10)
 			return err
 		}, ""},
 		{"feed of a user", func() error {
-			_, err := s.Feed(t.Context(), 1, 1, 10)
+			_, err := listings.ReadFeed(t.Context(), s, 1, 1, 10)
 			return err
 		}, ""},
 		{"get", func() error {

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"embed"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -73,7 +74,19 @@ func (s *Store) List(ctx context.Context, q users.Query) ([]users.User, error) {
 // Batch implements users.Store.
 func (s *Store) Batch(ctx context.Context, ids []int64) ([]users.User, error) {
 	found, err := pgdb.Query(ctx, s.db, "SELECT "+columns+" FROM users WHERE id = ANY($1)", []any{ids}, fields)
-	return users.InOrderOf(ids, found), err
+	sortByIDs(found, ids)
+	return found, err
+}
+
+// sortByIDs sorts found by the first occurrence of their ids in ids.
+func sortByIDs(found []users.User, ids []int64) {
+	rank := make(map[int64]int, len(ids))
+	for i, id := range ids {
+		if _, ok := rank[id]; !ok {
+			rank[id] = i
+		}
+	}
+	slices.SortFunc(found, func(a, b users.User) int { return rank[a.ID] - rank[b.ID] })
 }
 
 // Ping implements users.Store.
