@@ -44,7 +44,7 @@ func newFeedBed(t *testing.T) *feedBed {
 // create adds n listings, of users 1 and 2 in turn.
 func (b *feedBed) create(t *testing.T, n int) {
 	t.Helper()
-	const atOnce = 20 // which share their way to the disk
+	const atOnce = 20 // which share commits
 	var wg sync.WaitGroup
 	for range atOnce {
 		wg.Go(func() {
@@ -60,7 +60,7 @@ func (b *feedBed) create(t *testing.T, n int) {
 	wg.Wait()
 }
 
-// follower takes the feed until it is told to stop.
+// follower follows the feed until stop is called.
 type follower struct {
 	ids    chan int64
 	cursor string // valid when done is closed
@@ -114,7 +114,7 @@ func (f *follower) wants(t *testing.T, from, to, step int64) {
 				t.Fatalf("got listing %d, want %d", got, id)
 			}
 		case <-time.After(20 * time.Second):
-			t.Fatalf("listing %d does not come", id)
+			t.Fatalf("no listing %d", id)
 		}
 	}
 }
@@ -129,7 +129,7 @@ func (b *feedBed) end(t *testing.T) string {
 }
 
 // TestFollowFromAfar begins further back than the memory reaches, beside one
-// who is at the end, and one who falls behind on the way.
+// follower at the end, and one that falls behind later.
 func TestFollowFromAfar(t *testing.T) {
 	b := newFeedBed(t)
 	start := b.end(t)
@@ -176,8 +176,8 @@ func TestFollowOneUser(t *testing.T) {
 	even.wants(t, 302, 330, 2)
 }
 
-// TestFollowThroughFailures: a listing service that is away for a while, or
-// answers nonsense, delays the feed and takes nothing from it.
+// TestFollowThroughFailures: a listing service that is unavailable for a while, or
+// sends invalid responses, delays the feed, but no listing is lost.
 func TestFollowThroughFailures(t *testing.T) {
 	b := newFeedBed(t)
 	f := b.follow(t, 0, b.end(t))
@@ -188,11 +188,11 @@ func TestFollowThroughFailures(t *testing.T) {
 	} {
 		b.listings.Instead(bad)
 		b.listings.Calls()
-		b.create(t, 20) // ends the request that waits, rightly
+		b.create(t, 20) // ends the call that waits
 		deadline := time.Now().Add(20 * time.Second)
 		for len(b.listings.Calls()) == 0 {
 			if time.Now().After(deadline) {
-				t.Fatalf("%s: not asked", name)
+				t.Fatalf("%s: no call", name)
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
@@ -202,7 +202,7 @@ func TestFollowThroughFailures(t *testing.T) {
 }
 
 // TestFollowAfterLoss: a listing service that went back to a backup is not
-// asked without a pause, and followed again when it has passed the cursor.
+// called without a pause, and followed again once it is past the cursor.
 func TestFollowAfterLoss(t *testing.T) {
 	b := newFeedBed(t)
 	start := b.end(t)
@@ -220,26 +220,26 @@ func TestFollowAfterLoss(t *testing.T) {
 	b.listings.Calls()
 	time.Sleep(300 * time.Millisecond)
 	if n := len(b.listings.Calls()); n > 10 {
-		t.Errorf("%d requests in 0.3 s", n)
+		t.Errorf("%d calls in 0.3 s", n)
 	}
 	b.listings.Instead(b.service.ServeHTTP)
 	behind.wants(t, 1, 60, 1)
 }
 
-// One request waits for any number of subscribers, and none when they have
-// left; the next subscriber begins anew.
+// TestFeedStopsWithTheLast: one call waits for any number of followers, and none
+// without followers; a new follower starts again.
 func TestFeedStopsWithTheLast(t *testing.T) {
 	b := newFeedBed(t)
 	waiting := func(want int) {
 		t.Helper()
 		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-			b.listings.Calls() // so that the most is what is under way now
+			b.listings.Calls() // so that MostAtOnce counts the calls in progress
 			got := b.listings.MostAtOnce()
 			if got == want {
 				return
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("%d requests wait, want %d", got, want)
+				t.Fatalf("%d calls wait, want %d", got, want)
 			}
 		}
 	}
@@ -310,7 +310,7 @@ func TestFeedOfSmallPages(t *testing.T) {
 	r := httpapi.NewRouter()
 	listings.NewHandler(b.store, 7, slog.New(slog.DiscardHandler)).Routes(r)
 	b.listings.Instead(r.ServeHTTP)
-	// A core that wants larger ones is told at once, not left waiting.
+	// A core with larger pages gets an error at once.
 	_, err := b.Follow(t.Context(), 0, "")
 	wantKind(t, err, apierror.Unsupported, "listingCreated: not supported by this backend")
 	small := *b.bed

@@ -1,6 +1,7 @@
-// Package idempotency lets a creation be sent twice and be done once: its caller
-// gives it an idempotency key. Here is what the services and their stores
-// share; packages sqlitedb and pgdb keep the keys, package httpapi reads them.
+// Package idempotency has the rules of idempotency keys, with which a caller may
+// send a creation again and have it created once. Package creation applies
+// them, packages sqlitedb and pgdb store the keys, and packages backend/listings,
+// backend/users and their clients carry them in a header.
 package idempotency
 
 import (
@@ -16,47 +17,34 @@ import (
 // Keep is how long a key is remembered.
 const Keep = 24 * time.Hour
 
-// Kept is what the first creation with a key made.
-type Kept struct {
-	// Digest tells whether another creation would make the same.
-	Digest string
-	ID     int64
-	// CreatedAt is in microseconds since the Unix epoch.
-	CreatedAt int64
-}
-
-// Since is the time up to which keys are forgotten at now. Both are
-// microseconds since the Unix epoch.
-func Since(now int64) int64 { return now - Keep.Microseconds() }
-
-// Digest is a short text that is the same for the same fields, and for no
-// others that anyone can find.
+// Digest returns a text of 22 characters, equal for equal fields. Others with the
+// same digest cannot be found in practice.
 func Digest(fields ...string) string {
 	var b []byte
 	for _, f := range fields {
-		b = strconv.AppendQuote(b, f) // so that no two lists of fields look alike
+		b = strconv.AppendQuote(b, f) // so that different lists of fields are different texts
 	}
 	sum := sha256.Sum256(b)
 	return base64.RawStdEncoding.EncodeToString(sum[:16])
 }
 
-// ErrMismatch refuses a key that was used to create something else.
-var ErrMismatch = problem(apierror.KeyMismatch, "already used with other parameters")
+// ErrMismatch refuses a key that was used with another draft.
+var ErrMismatch = keyError(apierror.KeyMismatch, "already used with other parameters")
 
-var errInProgress = problem(apierror.Conflict, "a request with this key is in progress")
+var errInProgress = keyError(apierror.Conflict, "a request with this key is in progress")
 
-func problem(kind apierror.Kind, text string) error {
-	return &apierror.Error{Kind: kind, Fields: []apierror.FieldError{{Field: Header, Message: text}}}
+func keyError(kind apierror.Kind, message string) error {
+	return &apierror.Error{Kind: kind, Fields: []apierror.FieldError{{Field: Header, Message: message}}}
 }
 
-// InFlight holds the keys of creations that this process is busy with. The
-// zero value is ready.
+// InFlight is the set of keys of the creations in progress in this process. The
+// zero value is ready to use.
 type InFlight struct {
 	keys sync.Map
 }
 
-// Enter takes a key, which Leave must give back, or returns a Conflict fault
-// if it is taken. "" is never taken.
+// Enter adds a key until Leave removes it. It returns an error of kind Conflict if
+// the key is in the set. "" never is.
 func (f *InFlight) Enter(key string) error {
 	if key != "" {
 		if _, taken := f.keys.LoadOrStore(key, nil); taken {
@@ -66,5 +54,5 @@ func (f *InFlight) Enter(key string) error {
 	return nil
 }
 
-// Leave gives a key back.
+// Leave removes a key.
 func (f *InFlight) Leave(key string) { f.keys.Delete(key) }

@@ -1,6 +1,6 @@
-// Package migrate reads a store's schema changes: SQL files that are applied
-// once each, in the order of their names, and never undone. Packages sqlitedb
-// and pgdb apply them, each with its database's own lock.
+// Package migrate reads the migrations of a store's schema: SQL files that are
+// applied once each, in the order of their names, and never undone. Packages
+// sqlitedb and pgdb apply them, each under a lock of its database.
 package migrate
 
 import (
@@ -10,8 +10,8 @@ import (
 	"slices"
 )
 
-// Load returns the texts of migrations/*.sql in files, in the order of their
-// names; the first one leads to version 1.
+// Load returns the contents of migrations/*.sql in files, in the order of their
+// names. The first migration leads to version 1.
 func Load(files fs.FS) ([]string, error) {
 	names, err := fs.Glob(files, "migrations/*.sql")
 	if err != nil {
@@ -32,9 +32,9 @@ func Load(files fs.FS) ([]string, error) {
 	return texts, nil
 }
 
-// Pending returns what leads from version to the newest schema. A database
-// that is newer than the program is refused: an older program would not know
-// what it must keep.
+// Pending returns the migrations that lead from version to the newest schema. It
+// returns an error if the database is newer than the program, which would not
+// know what the newer schema requires.
 func Pending(all []string, version int) ([]string, error) {
 	if version < 0 || version > len(all) {
 		return nil, fmt.Errorf("the database has schema version %d, this program knows %d: run a newer program", version, len(all))

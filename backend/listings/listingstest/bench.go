@@ -19,15 +19,15 @@ import (
 	"github.com/veranda-go/veranda/backend/listings"
 )
 
-// What a store has in it that Bench measures. A listing's user is drawn by
-// chance, so the listings of one are spread over the whole table.
+// The size of the store that Bench measures. Each listing's user is random, so
+// the listings of a user are spread over the whole table.
 const (
 	BenchRows  = 1_000_000
 	BenchUsers = 10_000
 )
 
-// BenchFill is what to fill a store with, in the order of ids, from 1 on. It
-// is the same each time. One row in eight shares its time with the one before.
+// BenchFill returns the listings of the store that Bench measures, by rising id
+// from 1. They are always the same. One in eight has the time of the one before.
 func BenchFill() iter.Seq[listings.Listing] {
 	return func(yield func(listings.Listing) bool) {
 		random := rand.New(rand.NewPCG(2023, 2))
@@ -51,8 +51,8 @@ func benchDraft(random *rand.Rand) listings.Draft {
 	return d
 }
 
-// Bench measures a store that holds what BenchFill gives. First it reads; then
-// it creates, and so leaves more in the store than it found.
+// Bench measures a store that holds the listings of BenchFill: first reads, then
+// creations, which stay in the store.
 func Bench(b *testing.B, s listings.Store) {
 	query := func(name string, rows int, q listings.Query) {
 		read(b, name, rows, func(*rand.Rand) ([]listings.Listing, error) { return s.List(b.Context(), q) })
@@ -94,7 +94,7 @@ func Bench(b *testing.B, s listings.Store) {
 	}
 }
 
-// BenchPlans calls show for each kind of query whose plan matters.
+// BenchPlans calls show for each kind of query with a plan of its own.
 func BenchPlans(s listings.Store, show func(name string, q listings.Query)) {
 	show("page 1", listings.Query{Limit: 20})
 	show("page 1,000", listings.Query{Offset: 20 * 999, Limit: 20})
@@ -108,12 +108,11 @@ func BenchPlans(s listings.Store, show func(name string, q listings.Query)) {
 	show("of a user", listings.Query{Filter: listings.Filter{UserID: 7}, Limit: 20})
 }
 
-// read measures f, called by one after the other, which must find at least
-// rows rows.
+// read measures sequential calls of f, which must find at least as many rows.
 func read(b *testing.B, name string, rows int, f func(*rand.Rand) ([]listings.Listing, error)) {
 	b.Run(name, func(b *testing.B) {
 		random := rand.New(rand.NewPCG(1, 1))
-		// PostgreSQL settles for a plan at the sixth time.
+		// PostgreSQL chooses a plan for all values at the sixth execution.
 		for range 6 {
 			if found, err := f(random); err != nil || len(found) < rows {
 				b.Fatalf("%d rows, %v", len(found), err)
@@ -132,21 +131,21 @@ func read(b *testing.B, name string, rows int, f func(*rand.Rand) ([]listings.Li
 	})
 }
 
-// overHTTP measures a random page among the first 1,000, asked by 16 at once,
-// of the store and of a server in front of it.
+// overHTTP measures 16 concurrent clients that read random pages of the first
+// 1,000, from the store and from a server in front of it.
 func overHTTP(b *testing.B, s listings.Store) {
-	const size, askers = 20, 16
+	const size, clients = 20, 16
 	routes := chi.NewRouter()
 	listings.NewHandler(s, 1000, slog.New(slog.DiscardHandler)).Routes(routes)
 	server := httptest.NewServer(routes)
 	defer server.Close()
-	transport := &http.Transport{MaxIdleConnsPerHost: askers}
+	transport := &http.Transport{MaxIdleConnsPerHost: clients}
 	defer transport.CloseIdleConnections()
 	client := http.Client{Transport: transport}
 
 	for _, test := range []struct {
 		name string
-		ask  func(page int64) error
+		get  func(page int64) error
 	}{
 		{"pages/by=store", func(page int64) error {
 			_, err := s.List(b.Context(), listings.Query{Offset: size * (page - 1), Limit: size})
@@ -167,7 +166,7 @@ func overHTTP(b *testing.B, s listings.Store) {
 	} {
 		b.Run(test.name, func(b *testing.B) {
 			b.ReportAllocs()
-			atOnce(b, askers, func(random *rand.Rand) error { return test.ask(1 + random.Int64N(1000)) })
+			atOnce(b, clients, func(random *rand.Rand) error { return test.get(1 + random.Int64N(1000)) })
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "pages/s")
 		})
 	}
@@ -185,7 +184,7 @@ func writeAtOnce(b *testing.B, s listings.Store, writers int, keyed bool) {
 			}
 			_, replayed, err := s.Create(b.Context(), benchDraft(random), key)
 			if replayed {
-				return fmt.Errorf("key %q was there already", key)
+				return fmt.Errorf("key %q was used before", key)
 			}
 			return err
 		})
@@ -193,7 +192,7 @@ func writeAtOnce(b *testing.B, s listings.Store, writers int, keyed bool) {
 	})
 }
 
-// atOnce calls f b.N times from as many goroutines as are asked for.
+// atOnce calls f b.N times from a number of goroutines.
 func atOnce(b *testing.B, goroutines int, f func(*rand.Rand) error) {
 	var (
 		left    atomic.Int64

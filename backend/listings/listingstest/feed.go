@@ -31,7 +31,7 @@ func testFeed(t *testing.T, d database) {
 		}
 	}
 
-	s, all := crowd(t, d)
+	s, all := sampleOfTies(t, d)
 	newest := all[len(all)-1].ID
 	for _, user := range []int64{0, 1, 3, 99} {
 		want := all
@@ -46,7 +46,7 @@ func testFeed(t *testing.T, d database) {
 				t.Errorf("user %d, after %d: %+v", user, after, f)
 			}
 		}
-		// From every id, also that of a row of another user.
+		// After each row, also those of other users.
 		for after := range newest {
 			rest := slices.Clone(want)
 			rest = slices.DeleteFunc(rest, func(l listings.Listing) bool { return l.ID <= after })
@@ -76,7 +76,7 @@ func testChanged(t *testing.T, d database) {
 			t.Error("changed, but nothing was created")
 		default:
 		}
-		create(t, s, crowdDraft(0))
+		create(t, s, tiesDraft(0))
 		for _, changed := range []<-chan struct{}{first, second} {
 			select {
 			case <-changed:
@@ -87,8 +87,8 @@ func testChanged(t *testing.T, d database) {
 	}
 }
 
-// testFollow reads the feed while two stores, as two processes would be,
-// write: followers get every listing once.
+// testFollow reads the feed while two stores, as two processes would, write:
+// followers get each listing once.
 func testFollow(t *testing.T, d database) {
 	const writers, each = 8, 25
 	stores := []listings.Store{d.store(t, time.Now), d.store(t, time.Now)}
@@ -102,7 +102,7 @@ func testFollow(t *testing.T, d database) {
 		following.Go(func() {
 			after := int64(0)
 			for last := false; !last; {
-				last = done.Err() != nil // then look once more at the whole
+				last = done.Err() != nil // then read to the end once more
 				for {
 					f, err := listings.ReadFeed(context.Background(), readers[i%2], after, user, int64(i%4+1))
 					if err != nil {
@@ -130,7 +130,7 @@ func testFollow(t *testing.T, d database) {
 	for w := range writers {
 		writing.Go(func() {
 			for i := range each {
-				l, _, err := stores[w%2].Create(t.Context(), crowdDraft(int64(w*each+i)), "")
+				l, _, err := stores[w%2].Create(t.Context(), tiesDraft(int64(w*each+i)), "")
 				if err != nil {
 					t.Errorf("create: %v", err)
 					return

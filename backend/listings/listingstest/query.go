@@ -12,9 +12,9 @@ import (
 
 var orders = []listings.Order{listings.Newest, listings.Oldest, listings.PriceAsc, listings.PriceDesc}
 
-// crowd makes 60 rows of 3 users, with few prices and in runs of one moment,
-// so that every order ties often.
-func crowd(t *testing.T, d database) (listings.Store, []listings.Listing) {
+// sampleOfTies creates 60 rows of 3 users with few prices and few times, so that
+// each order has many ties.
+func sampleOfTies(t *testing.T, d database) (listings.Store, []listings.Listing) {
 	t.Helper()
 	calls := 0
 	s := d.store(t, func() time.Time {
@@ -23,12 +23,12 @@ func crowd(t *testing.T, d database) (listings.Store, []listings.Listing) {
 	})
 	var made []listings.Listing
 	for i := range int64(60) {
-		made = append(made, create(t, s, crowdDraft(i)))
+		made = append(made, create(t, s, tiesDraft(i)))
 	}
 	return s, made
 }
 
-func crowdDraft(i int64) listings.Draft {
+func tiesDraft(i int64) listings.Draft {
 	d := listings.Draft{UserID: i%3 + 1, Type: listings.Rent, Price: 100 * (i*i%5 + 1)}
 	if i%4 == 0 {
 		d.Type = listings.Sale
@@ -36,7 +36,7 @@ func crowdDraft(i int64) listings.Draft {
 	return d
 }
 
-// filters are those that a store may answer each in its own way.
+// filters returns filters that a store may each serve in another way.
 func filters() []listings.Filter {
 	from, before := creationtest.Noon.Add(2*time.Second).UnixMicro(), creationtest.Noon.Add(6*time.Second).UnixMicro()
 	return []listings.Filter{
@@ -58,7 +58,7 @@ func filters() []listings.Filter {
 	}
 }
 
-// pick is what a store must answer to a filter and an order without a limit.
+// pick returns the result of a filter and an order without a limit.
 func pick(rows []listings.Listing, f listings.Filter, order listings.Order) []listings.Listing {
 	rows = slices.DeleteFunc(slices.Clone(rows), func(l listings.Listing) bool {
 		return f.UserID != 0 && l.UserID != f.UserID ||
@@ -75,10 +75,10 @@ func cursor(l listings.Listing, order listings.Order) *listings.Cursor {
 	return &c
 }
 
-// testOrders walks every order of every filter, forwards, backwards and by
-// numbered pages.
+// testOrders reads each order of each filter forwards, backwards and by page
+// numbers.
 func testOrders(t *testing.T, d database) {
-	s, all := crowd(t, d)
+	s, all := sampleOfTies(t, d)
 	for _, order := range orders {
 		for _, filter := range filters() {
 			want := pick(all, filter, order)
@@ -102,8 +102,7 @@ func testOrders(t *testing.T, d database) {
 	}
 }
 
-// walk asks for page after page until there is none, and calls between, if
-// there is any, after each.
+// walk reads page after page to the end, and calls between after each.
 func walk(t *testing.T, s listings.Store, q listings.Query, between ...func()) []listings.Listing {
 	t.Helper()
 	var out []listings.Listing
@@ -120,7 +119,7 @@ func walk(t *testing.T, s listings.Store, q listings.Query, between ...func()) [
 	}
 }
 
-// walkBack is walk from q.Before to the front.
+// walkBack reads from q.Before to the beginning.
 func walkBack(t *testing.T, s listings.Store, q listings.Query, between ...func()) []listings.Listing {
 	t.Helper()
 	var out []listings.Listing
@@ -137,10 +136,10 @@ func walkBack(t *testing.T, s listings.Store, q listings.Query, between ...func(
 	}
 }
 
-// testForeignCursors starts from places that no row has, and from rows that
-// the filter does not keep.
-func testForeignCursors(t *testing.T, d database) {
-	s, all := crowd(t, d)
+// testCursorsWithoutRow starts from cursors that no row has, and from rows that
+// the filter leaves out.
+func testCursorsWithoutRow(t *testing.T, d database) {
+	s, all := sampleOfTies(t, d)
 	for _, order := range orders {
 		for _, filter := range filters() {
 			want := pick(all, filter, order)
@@ -153,7 +152,7 @@ func testForeignCursors(t *testing.T, d database) {
 				{Order: order, Key: -5, ID: -5},
 				listings.CursorOf(&all[20], order),
 			} {
-				// Where a listing would be that has the cursor's key and id.
+				// The position of a listing with the cursor's key and id.
 				at := listings.Listing{ID: place.ID, Price: place.Key, CreatedAt: place.Key}
 				n, found := slices.BinarySearchFunc(want, at, func(a, b listings.Listing) int { return order.Compare(&a, &b) })
 				what := fmt.Sprintf("%v %+v, cursor %d %d", order, filter, place.Key, place.ID)
@@ -169,9 +168,9 @@ func testForeignCursors(t *testing.T, d database) {
 	}
 }
 
-// testOfUsersQueries asks for many users what List answers for each.
+// testOfUsersQueries compares OfUsers with List for each user.
 func testOfUsersQueries(t *testing.T, d database) {
-	s, all := crowd(t, d)
+	s, all := sampleOfTies(t, d)
 	users := []int64{3, 99, 1, 3}
 	for _, order := range orders {
 		for _, filter := range filters() {
@@ -201,22 +200,22 @@ func testOfUsersQueries(t *testing.T, d database) {
 	}
 }
 
-// testRowsWhilePaging creates rows between pages: those that were there before
-// come once each and in their order all the same.
+// testRowsWhilePaging creates rows between pages: the rows that existed before
+// still appear once each and in order.
 func testRowsWhilePaging(t *testing.T, d database) {
-	s, all := crowd(t, d)
+	s, all := sampleOfTies(t, d)
 	for _, order := range orders {
 		for _, back := range []bool{false, true} {
 			want := pick(all, listings.Filter{}, order)
-			there := map[int64]bool{}
+			existed := map[int64]bool{}
 			for _, l := range all {
-				there[l.ID] = true
+				existed[l.ID] = true
 			}
 			created := int64(0)
 			meanwhile := func() {
-				// Not for ever: a walk upwards meets what is created in front of it.
+				// Not without end: a walk upwards reads the new rows too.
 				if created < 20 {
-					all = append(all, create(t, s, crowdDraft(created)))
+					all = append(all, create(t, s, tiesDraft(created)))
 					created++
 				}
 			}
@@ -229,8 +228,8 @@ func testRowsWhilePaging(t *testing.T, d database) {
 			} else {
 				got = walk(t, s, q, meanwhile)
 			}
-			got = slices.DeleteFunc(got, func(l listings.Listing) bool { return !there[l.ID] })
-			same(t, fmt.Sprintf("%v, back %v: rows that were there", order, back), got, want)
+			got = slices.DeleteFunc(got, func(l listings.Listing) bool { return !existed[l.ID] })
+			same(t, fmt.Sprintf("%v, back %v: rows that existed before", order, back), got, want)
 		}
 	}
 }

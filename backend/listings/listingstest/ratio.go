@@ -21,27 +21,27 @@ import (
 	"github.com/veranda-go/veranda/backend/listings"
 )
 
-// RatioSize is the number of rows of a page that Ratios asks for.
+// RatioSize is the page size of Ratios, in rows.
 const RatioSize = 20
 
-// ratioSpan is how long each runs before it is the next one's turn.
+// ratioSpan is how long each of the three runs in a round.
 const ratioSpan = time.Second
 
-// clients is how many ask over HTTP, each on a connection of its own.
-const clients = 100
+// httpClients is the number of HTTP clients, each with its own connection.
+const httpClients = 100
 
-// Measured is what a run came to.
+// Measured is the result of a run.
 type Measured struct {
 	PerSecond float64       // pages
-	CPU       time.Duration // for a page, 0 if it is not known
+	CPU       time.Duration // of a page, 0 if unknown
 }
 
-// Ratios measures what a store that holds BenchFill, and a listing service in
-// a process of its own with the same database, keep of the pace of bare, which
-// has the database run the same statement without them for as long as it is
-// told, asking for random pages of the first so many. They take turns, as
-// other programs are busy too: only the ratios of one round mean much.
-func Ratios(b *testing.B, s listings.Store, databaseURL string, askers int, bare func(pages int64, span time.Duration) (Measured, error)) {
+// Ratios compares, in pages per second, a store that holds the listings of
+// BenchFill and a listing service in its own process with bare, which runs the
+// same statement in the database without them. All read random pages of the
+// first pages for span, in turns: the machine may run other programs, so only
+// ratios within a round are comparable.
+func Ratios(b *testing.B, s listings.Store, databaseURL string, clients int, bare func(pages int64, span time.Duration) (Measured, error)) {
 	program := filepath.Join(b.TempDir(), "veranda")
 	if out, err := exec.Command("go", "build", "-o", program, "github.com/veranda-go/veranda/cmd/veranda").CombinedOutput(); err != nil {
 		b.Fatalf("%v: %s", err, out)
@@ -61,7 +61,7 @@ func Ratios(b *testing.B, s listings.Store, databaseURL string, askers int, bare
 				if err != nil {
 					b.Fatal(err)
 				}
-				byStore, err := Pace(askers, pages, ratioSpan, func() (func(int64) error, error) { return fromStore, nil })
+				byStore, err := Pace(clients, pages, ratioSpan, func() (func(int64) error, error) { return fromStore, nil })
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -72,7 +72,7 @@ func Ratios(b *testing.B, s listings.Store, databaseURL string, askers int, bare
 				b.Logf("bare %.0f at %v, store %.0f, HTTP %.0f at %v", alone.PerSecond, alone.CPU, byStore.PerSecond, byHTTP.PerSecond, byHTTP.CPU)
 				ratios["store/bare"] = append(ratios["store/bare"], byStore.PerSecond/alone.PerSecond)
 				ratios["http/bare"] = append(ratios["http/bare"], byHTTP.PerSecond/alone.PerSecond)
-				if alone.CPU > 0 { // as if each had as many cores for itself, and the clients others
+				if alone.CPU > 0 { // as if each had all cores, and the clients others
 					ratios["http/bare-by-core"] = append(ratios["http/bare-by-core"], float64(alone.CPU)/float64(byHTTP.CPU))
 				}
 			}
@@ -84,7 +84,7 @@ func Ratios(b *testing.B, s listings.Store, databaseURL string, askers int, bare
 	}
 }
 
-// paceOfService starts the listing service, and has its clients ask.
+// paceOfService measures a listing service that it starts and stops.
 func paceOfService(program, databaseURL string, pages int64) (m Measured, err error) {
 	service := exec.Command(program, "listing-service", "--port", "0", "--drain-delay", "0s", "--database-url", databaseURL)
 	log, err := service.StderrPipe()
@@ -97,9 +97,9 @@ func paceOfService(program, databaseURL string, pages int64) (m Measured, err er
 	line, err := bufio.NewReader(log).ReadString('\n')
 	address := urlPattern.FindStringSubmatch(line)
 	if address == nil {
-		err = fmt.Errorf("the service said %q, %v", line, err)
+		err = fmt.Errorf("the service logged %q, %v", line, err)
 	} else {
-		m, err = Pace(clients, pages, ratioSpan, func() (func(int64) error, error) { return dial(address[1]) })
+		m, err = Pace(httpClients, pages, ratioSpan, func() (func(int64) error, error) { return dial(address[1]) })
 	}
 	_ = service.Process.Signal(os.Interrupt)
 	if failed := service.Wait(); err == nil {
@@ -114,34 +114,34 @@ func paceOfService(program, databaseURL string, pages int64) (m Measured, err er
 
 var urlPattern = regexp.MustCompile(`http://(127\.0\.0\.1:\d+)`)
 
-// Pace has so many askers, each made by open, ask for random pages of the
-// first so many. CPU is that of this process.
-func Pace(askers int, pages int64, span time.Duration, open func() (ask func(page int64) error, err error)) (Measured, error) {
+// Pace measures a number of clients, each made by open, that read random pages of
+// the first pages for span. CPU is that of this process.
+func Pace(clients int, pages int64, span time.Duration, open func() (get func(page int64) error, err error)) (Measured, error) {
 	var (
-		asked   atomic.Int64
-		failed  atomic.Value
-		running sync.WaitGroup
-		asks    []func(int64) error
+		pagesRead atomic.Int64
+		failed    atomic.Value
+		running   sync.WaitGroup
+		gets      []func(int64) error
 	)
-	for range askers {
-		ask, err := open()
+	for range clients {
+		get, err := open()
 		if err != nil {
 			return Measured{}, err
 		}
-		asks = append(asks, ask)
+		gets = append(gets, get)
 	}
 	var before, after syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &before)
 	start := time.Now()
-	for i, ask := range asks {
+	for i, get := range gets {
 		running.Go(func() {
 			random := rand.New(rand.NewPCG(1, uint64(i)))
 			for time.Since(start) < span {
-				if err := ask(1 + random.Int64N(pages)); err != nil {
+				if err := get(1 + random.Int64N(pages)); err != nil {
 					failed.Store(err)
 					return
 				}
-				asked.Add(1)
+				pagesRead.Add(1)
 			}
 		})
 	}
@@ -149,22 +149,22 @@ func Pace(askers int, pages int64, span time.Duration, open func() (ask func(pag
 	took := time.Since(start)
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &after)
 	used := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
-	n := max(asked.Load(), 1)
+	n := max(pagesRead.Load(), 1)
 	err, _ := failed.Load().(error)
 	return Measured{float64(n) / took.Seconds(), used / time.Duration(n)}, err
 }
 
-// dial makes an asker over HTTP that does the least that a client can, as it
-// runs on the same cores: it finds the end of the answer, and drops it.
+// dial returns an HTTP client that does as little as possible, because it runs on
+// the same cores: it finds the end of the response and drops it.
 func dial(address string) (func(page int64) error, error) {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	var (
-		answer  = bufio.NewReader(conn)
-		request []byte
-		name    = []byte("Content-Length: ")
+		response = bufio.NewReader(conn)
+		request  []byte
+		name     = []byte("Content-Length: ")
 	)
 	return func(page int64) error {
 		request = strconv.AppendInt(append(request[:0], "GET /listings?page_num="...), page, 10)
@@ -173,20 +173,20 @@ func dial(address string) (func(page int64) error, error) {
 		if _, err := conn.Write(request); err != nil {
 			return err
 		}
-		line, err := answer.ReadSlice('\n')
+		line, err := response.ReadSlice('\n')
 		if err != nil || !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")) {
 			return fmt.Errorf("%q, %v", line, err)
 		}
 		length := 0
 		for err == nil && len(line) > 2 {
-			if line, err = answer.ReadSlice('\n'); bytes.HasPrefix(line, name) {
+			if line, err = response.ReadSlice('\n'); bytes.HasPrefix(line, name) {
 				length, _ = strconv.Atoi(string(line[len(name) : len(line)-2]))
 			}
 		}
 		if err != nil || length < 100*RatioSize {
-			return fmt.Errorf("an answer of %d bytes, %v", length, err)
+			return fmt.Errorf("a response of %d bytes, %v", length, err)
 		}
-		_, err = answer.Discard(length)
+		_, err = response.Discard(length)
 		return err
 	}, nil
 }

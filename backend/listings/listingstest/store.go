@@ -1,6 +1,5 @@
 // Package listingstest holds the tests that every [listings.Store] must pass.
-// The tests of the folders sqlite and postgres run it, each over its own
-// database.
+// The tests of packages sqlite and postgres run it over their database.
 package listingstest
 
 import (
@@ -18,12 +17,11 @@ import (
 	"github.com/veranda-go/veranda/internal/creation/creationtest"
 )
 
-// Open opens one database, again at each call, with now as its clock. It may
-// be called from many goroutines at once.
+// Open opens one database, again at each call, with now as its clock. It may be
+// called concurrently.
 type Open func(now func() time.Time) (listings.Store, error)
 
-// Store runs the suite. newDatabase makes an empty database, without a schema
-// in it, and returns what opens it.
+// Store runs the tests. newDatabase makes an empty database, without a schema.
 func Store(t *testing.T, newDatabase func(t *testing.T) Open) {
 	for _, test := range []struct {
 		name string
@@ -37,13 +35,13 @@ func Store(t *testing.T, newDatabase func(t *testing.T) Open) {
 		{"newest of", testNewestOf},
 		{"newest of many", testNewestOfMany},
 		{"orders", testOrders},
-		{"foreign cursors", testForeignCursors},
+		{"cursors without row", testCursorsWithoutRow},
 		{"orders of users", testOfUsersQueries},
 		{"rows while paging", testRowsWhilePaging},
 		{"feed", testFeed},
 		{"changed", testChanged},
 		{"follow", testFollow},
-		{"canceled", testCancelled},
+		{"canceled", testCanceled},
 		{"close", testClose},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -117,7 +115,7 @@ func list(t *testing.T, s listings.Store, q listings.Query) []listings.Listing {
 	return found
 }
 
-// newestFirst sorts rows as a list must show them.
+// newestFirst returns rows in the order of a list.
 func newestFirst(rows []listings.Listing) []listings.Listing {
 	rows = slices.Clone(rows)
 	slices.SortFunc(rows, func(a, b listings.Listing) int {
@@ -126,12 +124,12 @@ func newestFirst(rows []listings.Listing) []listings.Listing {
 	return rows
 }
 
-// of keeps the rows of one user.
+// of returns the rows of a user.
 func of(userID int64, rows []listings.Listing) []listings.Listing {
 	return slices.DeleteFunc(slices.Clone(rows), func(l listings.Listing) bool { return l.UserID != userID })
 }
 
-// same compares rows with rows; nil is an empty list too.
+// same compares rows. nil and an empty slice are the same.
 func same(t *testing.T, what string, got, want []listings.Listing) {
 	t.Helper()
 	if len(got) == 0 && len(want) == 0 || slices.Equal(got, want) {
@@ -140,7 +138,7 @@ func same(t *testing.T, what string, got, want []listings.Listing) {
 	t.Errorf("%s:\n got %v\nwant %v", what, brief(got), brief(want))
 }
 
-// brief is rows as text that a person can compare.
+// brief returns rows as short texts.
 func brief(rows []listings.Listing) []string {
 	out := make([]string, len(rows))
 	for i, l := range rows {
@@ -175,7 +173,7 @@ func testCreate(t *testing.T, d database) {
 		{UserID: math.MaxInt64, Type: listings.Sale, Price: math.MaxInt64},
 	} {
 		made := create(t, s, draft)
-		// The clock steps by one microsecond: a store that rounds shows it.
+		// The clock steps by one microsecond: a store that rounds fails.
 		at := creationtest.Noon.UnixMicro() + int64(i)
 		want := listings.Listing{
 			ID: made.ID, UserID: draft.UserID, Type: draft.Type, Price: draft.Price,
@@ -192,7 +190,7 @@ func testCreate(t *testing.T, d database) {
 	}
 }
 
-// inOrder checks rows in the order of their creation.
+// inOrder checks rows that were created in this order.
 func inOrder(t *testing.T, made []listings.Listing) {
 	t.Helper()
 	for i, l := range made {
@@ -206,7 +204,7 @@ func inOrder(t *testing.T, made []listings.Listing) {
 			continue
 		}
 		if before := made[i-1]; l.ID <= before.ID || l.CreatedAt < before.CreatedAt {
-			t.Errorf("id %d at %d came after id %d at %d", l.ID, l.CreatedAt, before.ID, before.CreatedAt)
+			t.Errorf("id %d at %d was created after id %d at %d", l.ID, l.CreatedAt, before.ID, before.CreatedAt)
 		}
 	}
 }
@@ -228,8 +226,8 @@ func testTies(t *testing.T, d database) {
 	same(t, "newest of users 2 and 1", found, append(of(2, made)[:3], of(1, made)[:3]...))
 }
 
-// sample makes 30 rows of 3 users, in runs that tie, and returns them as a
-// list must show them.
+// sample creates 30 rows of 3 users, in runs of the same time, and returns them in
+// the order of a list.
 func sample(t *testing.T, d database) (listings.Store, []listings.Listing) {
 	t.Helper()
 	calls := 0
@@ -293,7 +291,7 @@ func testNewestOf(t *testing.T, d database) {
 	for _, test := range []struct {
 		ids   []int64
 		limit int64
-		want  []int64 // users, in the order of the answer
+		want  []int64 // users, in the order of the result
 	}{
 		{[]int64{1}, 4, []int64{1}},
 		{[]int64{1, 2, 3}, 1, []int64{1, 2, 3}},
@@ -316,7 +314,7 @@ func testNewestOf(t *testing.T, d database) {
 	}
 }
 
-// testNewestOfMany asks for the largest batch that the service lets through.
+// testNewestOfMany reads the largest batch that the service allows.
 func testNewestOfMany(t *testing.T, d database) {
 	s, all := sample(t, d)
 	ids := make([]int64, listings.MaxBatch)
@@ -330,7 +328,7 @@ func testNewestOfMany(t *testing.T, d database) {
 	same(t, "newest of 1000 users", got, slices.Concat(of(3, all), of(2, all), of(1, all)))
 }
 
-func testCancelled(t *testing.T, d database) {
+func testCanceled(t *testing.T, d database) {
 	s := d.store(t, creationtest.Still)
 	made := create(t, s, listings.Draft{UserID: 1, Type: listings.Rent, Price: 1})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -347,12 +345,12 @@ func testCancelled(t *testing.T, d database) {
 			t.Errorf("%s: error %v, want %v", name, err, context.DeadlineExceeded)
 		}
 	}
-	// One more creation, so that anything queued before it would be there too.
+	// One more creation, after which any queued one would be visible too.
 	next := create(t, s, listings.Draft{UserID: 1, Type: listings.Rent, Price: 2})
 	same(t, "rows", list(t, s, listings.Query{Limit: 10}), []listings.Listing{next, made})
 }
 
-// callAll calls every method that takes a context and gives their errors.
+// callAll calls each method with a context and returns their errors.
 func callAll(ctx context.Context, s listings.Store) map[string]error {
 	errs := map[string]error{"ping": s.Ping(ctx)}
 	_, _, errs["create with a key"] = s.Create(ctx, listings.Draft{UserID: 1, Type: listings.Sale, Price: 5}, "key")
@@ -377,7 +375,7 @@ func testClose(t *testing.T, d database) {
 			t.Errorf("close: %v", err)
 		}
 		for name, err := range callAll(t.Context(), s) {
-			// Unavailable, so that a caller is told to try again elsewhere.
+			// Unavailable, so that a client tries again elsewhere.
 			if err == nil || apierror.KindOf(err) != apierror.Unavailable {
 				t.Errorf("%s after close: error %v, want unavailable", name, err)
 			}

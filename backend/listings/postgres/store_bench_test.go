@@ -19,7 +19,7 @@ import (
 	"github.com/veranda-go/veranda/internal/testenv"
 )
 
-// BenchmarkStore is told of in docs/storage.md, as is BenchmarkRatios.
+// BenchmarkStore has its results in docs/storage.md, as has BenchmarkRatios.
 func BenchmarkStore(b *testing.B) {
 	s := openFilled(b, testenv.Postgres(b))
 	defer s.Close()
@@ -27,8 +27,8 @@ func BenchmarkStore(b *testing.B) {
 	listingstest.Bench(b, s)
 }
 
-// BenchmarkRatios compares with pgbench, which has the same statement, prepared,
-// and as many connections as the store.
+// BenchmarkRatios compares the store with pgbench, which runs the same prepared
+// statement with as many connections.
 func BenchmarkRatios(b *testing.B) {
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/pgbench")
 	if path, err := exec.LookPath("pgbench"); err == nil {
@@ -100,8 +100,8 @@ func openFilled(b *testing.B, url string) *Store {
 	return s
 }
 
-// showPlans prints, with -v, how PostgreSQL runs the queries from the
-// seventh time on, when it has settled for a plan.
+// showPlans prints, with -v, the plans that PostgreSQL uses from the seventh
+// execution on.
 func showPlans(b *testing.B, s *Store) {
 	if !testing.Verbose() {
 		return
@@ -113,7 +113,7 @@ func showPlans(b *testing.B, s *Store) {
 	defer conn.Release()
 	listingstest.BenchPlans(s, func(name string, q listings.Query) {
 		l, text := statement(q)
-		call := "EXECUTE asked ("
+		call := "EXECUTE page ("
 		for i, arg := range l.Args {
 			if i > 0 {
 				call += ", "
@@ -121,7 +121,7 @@ func showPlans(b *testing.B, s *Store) {
 			call += fmt.Sprint(arg)
 		}
 		call += ")"
-		statements := []string{"DEALLOCATE ALL", "PREPARE asked AS " + text, call, call, call, call, call, call}
+		statements := []string{"DEALLOCATE ALL", "PREPARE page AS " + text, call, call, call, call, call, call}
 		for _, statement := range statements {
 			if _, err := conn.Exec(b.Context(), statement, pgx.QueryExecModeSimpleProtocol); err != nil {
 				b.Fatal(err)

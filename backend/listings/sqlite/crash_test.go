@@ -43,7 +43,7 @@ func writeUntilKilled(path string) error {
 					failed <- err
 					return
 				}
-				// One write for each line, unbuffered: what is printed is promised.
+				// One unbuffered write for each line: a printed id is acknowledged.
 				_, _ = os.Stdout.WriteString(strconv.FormatInt(l.ID, 10) + "\n")
 			}
 		}()
@@ -52,7 +52,7 @@ func writeUntilKilled(path string) error {
 }
 
 // TestKill kills processes that write: what they have acknowledged must be
-// there for the processes after them. Each round has two processes on one file,
+// there for the next processes. Each round has two processes on one file,
 // which in the first round both find without a schema.
 func TestKill(t *testing.T) {
 	t.Parallel()
@@ -75,7 +75,7 @@ func TestKill(t *testing.T) {
 				defer mu.Unlock()
 				for _, id := range ids {
 					if acknowledged[id] {
-						t.Errorf("round %d: id %d was given out twice", round, id)
+						t.Errorf("round %d: id %d was assigned twice", round, id)
 					}
 					acknowledged[id] = true
 				}
@@ -86,7 +86,7 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// verify opens the file that the dead have left and looks for each id.
+// verify opens the file of the killed processes and looks for each id.
 func verify(t *testing.T, path string, acknowledged map[int64]bool) {
 	t.Helper()
 	s, err := Open(t.Context(), path)
@@ -104,7 +104,7 @@ func verify(t *testing.T, path string, acknowledged map[int64]bool) {
 	}
 	for id := range acknowledged {
 		if !have[id] {
-			t.Errorf("id %d was acknowledged and is lost", id)
+			t.Errorf("id %d was acknowledged and but is missing", id)
 		}
 	}
 	t.Logf("%d acknowledged, %d rows", len(acknowledged), len(rows))
@@ -119,8 +119,8 @@ func killAfter(path string, enough int) ([]int64, error) {
 	}
 	child := exec.Command(self)
 	child.Env = append(os.Environ(), childVariable+"="+path)
-	var complaint strings.Builder
-	child.Stderr = &complaint
+	var stderr strings.Builder
+	child.Stderr = &stderr
 	out, err := child.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -128,12 +128,12 @@ func killAfter(path string, enough int) ([]int64, error) {
 	if err := child.Start(); err != nil {
 		return nil, err
 	}
-	defer func() { _ = child.Wait() }() // it was killed, and says so
+	defer func() { _ = child.Wait() }() // the error of the kill
 
 	var ids []int64
 	for lines := bufio.NewReader(out); ; {
 		line, err := lines.ReadString('\n')
-		if err == io.EOF { // a line that was cut off has promised nothing
+		if err == io.EOF { // a partial line acknowledges nothing
 			break
 		}
 		if err != nil {
@@ -150,7 +150,7 @@ func killAfter(path string, enough int) ([]int64, error) {
 		}
 	}
 	if len(ids) < enough {
-		return ids, fmt.Errorf("the writer ended by itself after %d rows: %s", len(ids), complaint.String())
+		return ids, fmt.Errorf("the writer ended on its own after %d rows: %s", len(ids), stderr.String())
 	}
 	return ids, nil
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/veranda-go/veranda/internal/idempotency"
 )
 
-// TestKeysAreSwept looks into the table: what is forgotten does not stay.
-func TestKeysAreSwept(t *testing.T) {
+// TestExpiredKeysAreDeleted counts the keys in the table.
+func TestExpiredKeysAreDeleted(t *testing.T) {
 	opened, err := Open(t.Context(), filepath.Join(t.TempDir(), "listings.db"))
 	if err != nil {
 		t.Fatal(err)
@@ -48,10 +48,10 @@ func TestKeysAreSwept(t *testing.T) {
 	}
 	now = now.Add(idempotency.Keep)
 	create("")
-	kept(10) // it had nothing to do with keys
+	kept(10) // a creation without a key deletes none
 	for i := range int64(4) {
 		create(fmt.Sprint("new ", i))
-		kept(10 - (i + 1)) // one more, two less
+		kept(10 - (i + 1)) // one new, two deleted
 	}
 	create("new 0")
 	kept(6)

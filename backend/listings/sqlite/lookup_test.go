@@ -8,9 +8,9 @@ import (
 	"github.com/veranda-go/veranda/backend/listings"
 )
 
-// TestPlansOfOrders asks SQLite how it would run a page from a cursor, in
-// every order and either direction: it must go straight to the cursor, by its
-// key and its id, and read on from there without sorting.
+// TestPlansOfOrders checks SQLite's plans of a page from a cursor, in each order
+// and both directions: they must seek to the cursor, by its key and its id, and
+// read on from there without sorting.
 func TestPlansOfOrders(t *testing.T) {
 	opened, err := Open(t.Context(), filepath.Join(t.TempDir(), "listings.db"))
 	if err != nil {

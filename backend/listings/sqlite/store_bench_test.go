@@ -15,7 +15,7 @@ import (
 	"github.com/veranda-go/veranda/backend/listings/listingstest"
 )
 
-// BenchmarkStore is told of in docs/storage.md, as is BenchmarkRatios.
+// BenchmarkStore has its results in docs/storage.md, as has BenchmarkRatios.
 func BenchmarkStore(b *testing.B) {
 	s := openFilled(b, filepath.Join(b.TempDir(), "listings.db"))
 	defer s.Close()
@@ -23,11 +23,11 @@ func BenchmarkStore(b *testing.B) {
 	listingstest.Bench(b, s)
 }
 
-// BenchmarkRatios compares with the driver alone, which steps through the rows
-// of the same statement and reads their columns. It may choose its number of
-// connections: as many as the store has, or one for each asker.
+// BenchmarkRatios compares the store with the driver alone, which steps through
+// the rows of the same statement and reads their columns: with as many connections
+// as the store or one for each client, whichever is faster.
 func BenchmarkRatios(b *testing.B) {
-	const askers = 16
+	const clients = 16
 	connections := max(4, 2*runtime.GOMAXPROCS(0))
 	path := filepath.Join(b.TempDir(), "listings.db")
 	s := openFilled(b, path)
@@ -45,7 +45,7 @@ func BenchmarkRatios(b *testing.B) {
 	bareBy := func(n int) func(int64, time.Duration) (listingstest.Measured, error) {
 		var conns []*sqlite.Conn
 		for range n {
-			// What the store's readers have set.
+			// The setting of the store's readers.
 			c, err := sqlite.OpenConn(path, sqlite.OpenReadOnly)
 			if err == nil {
 				b.Cleanup(func() { c.Close() })
@@ -61,18 +61,18 @@ func BenchmarkRatios(b *testing.B) {
 			return listingstest.Pace(n, pages, span, func() (func(int64) error, error) {
 				c := conns[next]
 				next++
-				return func(page int64) error { return askBare(c, text, page) }, nil
+				return func(page int64) error { return readBare(c, text, page) }, nil
 			})
 		}
 	}
-	few, many := bareBy(connections), bareBy(askers)
-	listingstest.Ratios(b, s, "sqlite:"+path, askers, func(pages int64, span time.Duration) (listingstest.Measured, error) {
+	few, many := bareBy(connections), bareBy(clients)
+	listingstest.Ratios(b, s, "sqlite:"+path, clients, func(pages int64, span time.Duration) (listingstest.Measured, error) {
 		by, err := few(pages, span)
 		if err != nil {
 			return by, err
 		}
 		other, err := many(pages, span)
-		b.Logf("bare with %d connections %.0f, with %d %.0f", connections, by.PerSecond, askers, other.PerSecond)
+		b.Logf("bare with %d connections %.0f, with %d %.0f", connections, by.PerSecond, clients, other.PerSecond)
 		if other.PerSecond > by.PerSecond {
 			by = other
 		}
@@ -80,7 +80,7 @@ func BenchmarkRatios(b *testing.B) {
 	})
 }
 
-func askBare(c *sqlite.Conn, text string, page int64) error {
+func readBare(c *sqlite.Conn, text string, page int64) error {
 	stmt := c.Prep(text)
 	defer stmt.Reset()
 	stmt.BindInt64(1, listingstest.RatioSize)
@@ -110,8 +110,8 @@ func openFilled(b *testing.B, path string) *Store {
 	}
 	s := opened.(*Store)
 	start := time.Now()
-	// In one transaction, but with all indexes there, so that their pages are
-	// as full as in a file that has grown.
+	// In one transaction, but with all indexes, so that their pages are as full as
+	// in a file that has grown.
 	err = s.db.Write(func(c *sqlite.Conn) error {
 		stmt := c.Prep("INSERT INTO listings (id, user_id, listing_type, price, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)")
 		for l := range listingstest.BenchFill() {
@@ -137,14 +137,14 @@ func openFilled(b *testing.B, path string) *Store {
 	return s
 }
 
-// showPlans prints how SQLite runs the queries, with -v.
+// showPlans prints SQLite's plans, with -v.
 func showPlans(b *testing.B, s *Store) {
 	if !testing.Verbose() {
 		return
 	}
-	show := func(name string, ask func() error) {
+	show := func(name string, get func() error) {
 		before := statements(b, s)
-		if err := ask(); err != nil {
+		if err := get(); err != nil {
 			b.Fatal(err)
 		}
 		for text := range statements(b, s) {

@@ -10,9 +10,9 @@ import (
 	"github.com/veranda-go/veranda/internal/testenv"
 )
 
-// BenchmarkBatch is told of in docs/storage.md.
+// BenchmarkBatch reads 100 users by id. Its results are in docs/storage.md.
 func BenchmarkBatch(b *testing.B) {
-	const all, asked = 10_000, 100
+	const all, batch = 10_000, 100
 	s, err := Open(b.Context(), testenv.Postgres(b))
 	if err != nil {
 		b.Fatal(err)
@@ -33,11 +33,11 @@ func BenchmarkBatch(b *testing.B) {
 	random := rand.New(rand.NewPCG(1, 1))
 	b.ReportAllocs()
 	for b.Loop() {
-		ids := make([]int64, asked)
+		ids := make([]int64, batch)
 		for i := range ids {
 			ids[i] = 1 + random.Int64N(all)
 		}
-		if found, err := s.Batch(b.Context(), ids); err != nil || len(found) < asked*9/10 {
+		if found, err := s.Batch(b.Context(), ids); err != nil || len(found) < batch*9/10 {
 			b.Fatalf("%d rows, %v", len(found), err)
 		}
 	}

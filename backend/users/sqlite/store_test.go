@@ -17,7 +17,7 @@ import (
 
 func TestStore(t *testing.T) {
 	userstest.Store(t, func(t *testing.T) userstest.Open {
-		// The folder does not exist yet: a first start makes it.
+		// The folder does not exist yet: the first start creates it.
 		path := filepath.Join(t.TempDir(), "data", "users.db")
 		return func(now func() time.Time) (users.Store, error) {
 			s, err := Open(t.Context(), path)
@@ -30,9 +30,8 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// TestPlans asks SQLite how it runs each statement that the store's methods
-// prepare: none may look at every row, and none may sort more rows than it
-// answers with.
+// TestPlans checks SQLite's plan of each statement that the store's methods
+// prepare: none may scan a table, and none may sort more rows than it returns.
 func TestPlans(t *testing.T) {
 	opened, err := Open(t.Context(), filepath.Join(t.TempDir(), "users.db"))
 	if err != nil {
@@ -41,15 +40,15 @@ func TestPlans(t *testing.T) {
 	defer opened.Close()
 	s := opened.(*Store)
 	const (
-		// The index of time from its newest end to the end of the page.
+		// The index by time, from its newest end to the end of the page.
 		walksPages = "SCAN u USING INDEX users_by_time"
-		// No more rows than the answer has.
+		// No more rows than the result has.
 		sortsPage = "USE TEMP B-TREE FOR ORDER BY"
 	)
 	for _, call := range []struct {
 		name string
 		run  func() error
-		// allowed is the one step that is fine here and nowhere else.
+		// allowed is the one exception of this call.
 		allowed string
 	}{
 		{"create", func() error {
@@ -88,7 +87,7 @@ func TestPlans(t *testing.T) {
 					t.Errorf("LIMIT without a plus, see sqlitedb.Rows:\n%s", text)
 				}
 				for _, step := range plan(t, s, text) {
-					if step == call.allowed || strings.Contains(step, "VIRTUAL TABLE") { // that is the ids asked for
+					if step == call.allowed || strings.Contains(step, "VIRTUAL TABLE") { // the requested ids
 						continue
 					}
 					if strings.HasPrefix(step, "SCAN") || strings.Contains(step, "TEMP B-TREE") {
@@ -103,40 +102,27 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-// connections runs f with each connection of the store.
+// connections calls f with the writer and with the reader that serves all
+// sequential calls.
 func connections(t *testing.T, s *Store, f func(*sqlite.Conn) error) {
 	t.Helper()
 	if err := s.db.Write(f); err != nil {
 		t.Fatal(err)
 	}
-	// The pool hands its connections out in turn.
-	for seen := map[*sqlite.Conn]bool{}; ; {
-		again := false
-		err := s.db.Read(t.Context(), func(c *sqlite.Conn) error {
-			if again = seen[c]; again {
-				return nil
-			}
-			seen[c] = true
-			return f(c)
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if again {
-			return
-		}
+	if err := s.db.Read(t.Context(), f); err != nil {
+		t.Fatal(err)
 	}
 }
 
-// statements are the texts that the store's connections have prepared. The
-// driver keeps them by their text but shows them to nobody.
+// statements returns the texts of the statements that the store's connections
+// have prepared. The driver keeps them in an unexported field.
 func statements(t *testing.T, s *Store) map[string]bool {
 	t.Helper()
 	texts := map[string]bool{}
 	connections(t, s, func(c *sqlite.Conn) error {
 		cache := reflect.ValueOf(c).Elem().FieldByName("stmts")
 		if cache.Kind() != reflect.Map {
-			return fmt.Errorf("the driver keeps its statements elsewhere now")
+			return fmt.Errorf("the driver has no map stmts any more")
 		}
 		for _, text := range cache.MapKeys() {
 			texts[text.String()] = true
@@ -146,7 +132,7 @@ func statements(t *testing.T, s *Store) map[string]bool {
 	return texts
 }
 
-// plan is how SQLite would run a statement, a line for each step.
+// plan returns SQLite's plan of a statement, one text for each step.
 func plan(t *testing.T, s *Store, text string) []string {
 	t.Helper()
 	var steps []string

@@ -1,6 +1,5 @@
 // Package userstest holds the tests that every [users.Store] must pass.
-// The tests of the folders sqlite and postgres run it, each over its own
-// database.
+// The tests of packages sqlite and postgres run it over their database.
 package userstest
 
 import (
@@ -19,12 +18,11 @@ import (
 	"github.com/veranda-go/veranda/internal/creation/creationtest"
 )
 
-// Open opens one database, again at each call, with now as its clock. It may
-// be called from many goroutines at once.
+// Open opens one database, again at each call, with now as its clock. It may be
+// called concurrently.
 type Open func(now func() time.Time) (users.Store, error)
 
-// Store runs the suite. newDatabase makes an empty database, without a schema
-// in it, and returns what opens it.
+// Store runs the tests. newDatabase makes an empty database, without a schema.
 func Store(t *testing.T, newDatabase func(t *testing.T) Open) {
 	for _, test := range []struct {
 		name string
@@ -36,7 +34,7 @@ func Store(t *testing.T, newDatabase func(t *testing.T) Open) {
 		{"paging", testPaging},
 		{"get", testGet},
 		{"batch", testBatch},
-		{"canceled", testCancelled},
+		{"canceled", testCanceled},
 		{"close", testClose},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -104,7 +102,7 @@ func list(t *testing.T, s users.Store, q users.Query) []users.User {
 	return found
 }
 
-// newestFirst sorts rows as a list must show them.
+// newestFirst returns rows in the order of a list.
 func newestFirst(rows []users.User) []users.User {
 	rows = slices.Clone(rows)
 	slices.SortFunc(rows, func(a, b users.User) int {
@@ -113,7 +111,7 @@ func newestFirst(rows []users.User) []users.User {
 	return rows
 }
 
-// same compares rows with rows; nil is an empty list too.
+// same compares rows. nil and an empty slice are the same.
 func same(t *testing.T, what string, got, want []users.User) {
 	t.Helper()
 	if len(got) == 0 && len(want) == 0 || slices.Equal(got, want) {
@@ -122,7 +120,7 @@ func same(t *testing.T, what string, got, want []users.User) {
 	t.Errorf("%s:\n got %v\nwant %v", what, brief(got), brief(want))
 }
 
-// brief is rows as text that a person can compare.
+// brief returns rows as short texts.
 func brief(rows []users.User) []string {
 	out := make([]string, len(rows))
 	for i, u := range rows {
@@ -159,7 +157,7 @@ func testCreate(t *testing.T, d database) {
 		"a=b%26c",
 		"50% + tax",
 		"名前",
-		"e\u0301 is not \u00e9", // one letter, two spellings: none is made the other
+		"e\u0301 is not \u00e9", // one letter in two encodings, neither of which is normalized
 		"\U0001F469\u200D\U0001F469\u200D\U0001F467 🏡",
 		"\ufeff\ufffd\uffff",
 		"\u202eright to left",
@@ -171,7 +169,7 @@ func testCreate(t *testing.T, d database) {
 		strings.Repeat("𠮷", users.MaxName), // four bytes each
 	} {
 		made := create(t, s, users.Draft{Name: name})
-		// The clock steps by one microsecond: a store that rounds shows it.
+		// The clock steps by one microsecond: a store that rounds fails.
 		at := creationtest.Noon.UnixMicro() + int64(i)
 		want := users.User{ID: made.ID, Name: name, CreatedAt: at, UpdatedAt: at}
 		if made != want {
@@ -189,7 +187,7 @@ func testCreate(t *testing.T, d database) {
 	}
 }
 
-// inOrder checks rows in the order of their creation.
+// inOrder checks rows that were created in this order.
 func inOrder(t *testing.T, made []users.User) {
 	t.Helper()
 	for i, u := range made {
@@ -203,7 +201,7 @@ func inOrder(t *testing.T, made []users.User) {
 			continue
 		}
 		if before := made[i-1]; u.ID <= before.ID || u.CreatedAt < before.CreatedAt {
-			t.Errorf("id %d at %d came after id %d at %d", u.ID, u.CreatedAt, before.ID, before.CreatedAt)
+			t.Errorf("id %d at %d was created after id %d at %d", u.ID, u.CreatedAt, before.ID, before.CreatedAt)
 		}
 	}
 }
@@ -219,8 +217,8 @@ func testTies(t *testing.T, d database) {
 	same(t, "all", list(t, s, users.Query{Limit: 20}), made)
 }
 
-// sample makes 30 rows, in runs that tie, and returns them as a list must show
-// them.
+// sample creates 30 rows, in runs of the same time, and returns them in the order
+// of a list.
 func sample(t *testing.T, d database) (users.Store, []users.User) {
 	t.Helper()
 	calls := 0
@@ -279,7 +277,7 @@ func testBatch(t *testing.T, d database) {
 	}
 	first, last := all[len(all)-1].ID, all[0].ID
 	for _, test := range []struct {
-		ask  []int64
+		ids  []int64
 		want []int64
 	}{
 		{[]int64{first}, []int64{first}},
@@ -293,14 +291,14 @@ func testBatch(t *testing.T, d database) {
 		for _, id := range test.want {
 			want = append(want, byID[id])
 		}
-		got, err := s.Batch(t.Context(), test.ask)
+		got, err := s.Batch(t.Context(), test.ids)
 		if err != nil {
-			t.Errorf("batch %v: %v", test.ask, err)
+			t.Errorf("batch %v: %v", test.ids, err)
 		}
-		same(t, fmt.Sprint("batch ", test.ask), got, want)
+		same(t, fmt.Sprint("batch ", test.ids), got, want)
 	}
 
-	// The largest batch that the service lets through, newest id first.
+	// The largest batch that the service allows, newest id first.
 	ids := make([]int64, users.MaxBatch)
 	for i := range ids {
 		ids[i] = last + 100 - int64(i)
@@ -312,7 +310,7 @@ func testBatch(t *testing.T, d database) {
 	same(t, "batch of 1000", got, all)
 }
 
-func testCancelled(t *testing.T, d database) {
+func testCanceled(t *testing.T, d database) {
 	s := d.store(t, creationtest.Still)
 	made := create(t, s, users.Draft{Name: "A"})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -329,12 +327,12 @@ func testCancelled(t *testing.T, d database) {
 			t.Errorf("%s: error %v, want %v", name, err, context.DeadlineExceeded)
 		}
 	}
-	// One more creation, so that anything queued before it would be there too.
+	// One more creation, after which any queued one would be visible too.
 	next := create(t, s, users.Draft{Name: "B"})
 	same(t, "rows", list(t, s, users.Query{Limit: 10}), []users.User{next, made})
 }
 
-// callAll calls every method that takes a context and gives their errors.
+// callAll calls each method with a context and returns their errors.
 func callAll(ctx context.Context, s users.Store) map[string]error {
 	errs := map[string]error{"ping": s.Ping(ctx)}
 	_, _, errs["create with a key"] = s.Create(ctx, users.Draft{Name: "C"}, "key")
@@ -357,7 +355,7 @@ func testClose(t *testing.T, d database) {
 			t.Errorf("close: %v", err)
 		}
 		for name, err := range callAll(t.Context(), s) {
-			// Unavailable, so that a caller is told to try again elsewhere.
+			// Unavailable, so that a client tries again elsewhere.
 			if err == nil || apierror.KindOf(err) != apierror.Unavailable {
 				t.Errorf("%s after close: error %v, want unavailable", name, err)
 			}
