@@ -17,8 +17,8 @@ import (
 // cli has the commands of the program and, in their fields, their flags.
 type cli struct {
 	All            allCommand            `cmd:"" name:"" default:"withargs" hidden:"" help:"Run all three services in this process."`
-	ListingService listingServiceCommand `cmd:"" set:"port=6000" set:"table=listings" help:"Run the listing service."`
-	UserService    userServiceCommand    `cmd:"" set:"port=7000" set:"table=users" help:"Run the user service."`
+	ListingService listingServiceCommand `cmd:"" set:"port=6000" set:"table=listings" help:"Run the listing service."` //nolint:staticcheck // kong reads each set
+	UserService    userServiceCommand    `cmd:"" set:"port=7000" set:"table=users" help:"Run the user service."`       //nolint:staticcheck // kong reads each set
 	PublicAPI      publicAPICommand      `cmd:"" name:"public-api" help:"Run the public layer in front of the two services."`
 	Seed           seedCommand           `cmd:"" help:"Fill a running system with demo data."`
 }

@@ -423,7 +423,7 @@ func TestTransportDialOutOfTime(t *testing.T) {
 	}
 	cancel()
 	if _, err := newTestTransport(t).dial(ctx, server.addr); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
+		t.Errorf("canceled: %v", err)
 	}
 }
 
