@@ -1,106 +1,107 @@
-# Every target does one thing. "make check" is all that a change must pass,
-# and what .ci/run and the GitHub workflow call.
+# "make check" is all that a change must pass. .ci/run and the GitHub workflow call it.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-# In this order, the quick ones first. Each is a target below.
-CHECKS := text fmt modules generate lint build playground test-race test-bench fuzz vulnerabilities
+# The checks, the quick ones first. Each is a target.
+CHECKS := text fmt modules generate lint build playground test-race fuzz vulnerabilities
+
+GOLANGCI := tool -modfile=$(CURDIR)/tools/go.mod golangci-lint run --config=$(CURDIR)/.golangci.yml
 
 .PHONY: help
 help: ## show this help
 	@echo 'make TARGET, where TARGET is one of:'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##/ { sub(/^## ?/, ""); print "\n" $$0 } /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-##
+## Every day
+
 .PHONY: run
-run: ## start the whole system; data in ./data
+run: ## start all three services, with their data in ./data
 	go run ./cmd/veranda
 
 .PHONY: test
-test: ## install what tests need, and run them
+test: ## install what the tests need, and run all tests
 	scripts/test
+
+.PHONY: tidy
+tidy: ## format the code, and complete go.mod and go.sum of every module
+	gofmt -s -w $$(git ls-files '*.go')
+	for module in . bench tools; do go -C $$module mod tidy; done
+
+.PHONY: bench
+bench: ## compare with other gateways; needs wrk; BENCH='-help' shows the flags
+	go run -C bench ./load $(BENCH)
 
 .PHONY: image
 image: ## build the container image veranda
 	docker build -t veranda .
 
 .PHONY: clean
-clean: ## remove what was built (not ./data)
+clean: ## remove build results, but not ./data
 	rm -rf bin playground/web/node_modules clients/node_modules
 
-## What "make check" runs; each may be run alone.
+## Checks
 
 .PHONY: check
-check: ## run every check below, as CI does
+check: ## run all checks below
 	@.ci/each $(CHECKS)
 
 .PHONY: text
-text: ## README's commands, links, no host or path of a machine
+text: ## check the README's commands, links between files, and paths and hosts in files
 	@.ci/text
 
 .PHONY: fmt
-fmt: ## Go files are formatted
+fmt: ## check the format of Go files
 	@unformatted=$$(gofmt -s -l $$(git ls-files --cached --others --exclude-standard '*.go' | while read -r f; do [ -e "$$f" ] && echo "$$f"; done)); \
-	if [ -n "$$unformatted" ]; then echo "run gofmt -s -w on:"; echo "$$unformatted"; exit 1; fi
+	if [ -n "$$unformatted" ]; then echo "not formatted, run make tidy:"; echo "$$unformatted"; exit 1; fi
 
 .PHONY: modules
-modules: ## go.mod and go.sum are complete, and the modules unchanged
+modules: ## check go.mod and go.sum of every module
 	go mod verify
-	go mod tidy -diff
+	for module in . bench tools; do go -C $$module mod tidy -diff; done
 
 .PHONY: generate
-generate: ## rebuild the generated code from the schemas
+generate: ## rebuild the generated Go files
+	go generate ./...
 	go run github.com/99designs/gqlgen generate
-	go generate ./graph/...
+	go -C bench generate ./...
 
 .PHONY: lint
-lint: ## golangci-lint, as .golangci.yml configures it
-	cd tools && go build -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
-	bin/golangci-lint run ./...
+lint: ## run the linters of .golangci.yml
+	go $(GOLANGCI) ./...
+	cd bench && go $(GOLANGCI) ./...
 
 .PHONY: build
-build: ## build bin/veranda, static, without cgo
+build: ## build bin/veranda, statically linked
 	CGO_ENABLED=0 go build -trimpath -o bin/veranda ./cmd/veranda
 	@if ldd bin/veranda >/dev/null 2>&1; then echo "bin/veranda is not static:"; ldd bin/veranda; exit 1; fi
 	@bin/veranda --help >/dev/null && ls -l bin/veranda
 
 .PHONY: playground
-playground: ## rebuild playground/dist from playground/web (needs Node 20.19 or newer)
+playground: ## rebuild playground/dist from playground/web; needs Node 20.19 or newer
 	cd playground/web && npm ci --no-audit --no-fund && npm run build
 
 .PHONY: test-race
-test-race: ## run all tests with the race detector, nothing skipped, and print the coverage
+test-race: ## run all tests with the race detector, skip none, and report the coverage
 	@mkdir -p bin
 	@export NO_SKIP=1 GOFLAGS="$${GOFLAGS-} -race -count=1 -covermode=atomic -coverprofile=bin/coverage.out -coverpkg=$$(.ci/coverage packages)"; \
 	echo 'NO_SKIP=1 scripts/test    # with -race and -cover in GOFLAGS'; \
 	scripts/test | sed -E '/^\tgithub.com\/.*\tcoverage: /d; s/\tcoverage: .*//; /^coverage: .* of statements in /d'
 	@.ci/coverage report bin/coverage.out
-
-.PHONY: test-bench
-test-bench: ## vet and test the module bench
-	go -C bench vet ./...
 	go -C bench test ./...
 
-# A count, since a fuzzer whose time is up may take its own end for a failure
-# ("context deadline exceeded", and no input). What it finds interesting it
-# would shrink for a minute, which says no more.
+# A number of inputs, not a time: a fuzz test whose time is up sometimes fails with
+# "context deadline exceeded". Minimizing takes up to a minute, and finds nothing.
 FUZZTIME ?= 100000x
 
 .PHONY: fuzz
-fuzz: ## feed random input to what reads input, each for FUZZTIME
-	@fuzz() { echo "$$2"; go test "$$1" -run '^$$' -fuzz "^$$2\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; }; \
-	fuzz ./graph FuzzQuery; fuzz ./backend/listings FuzzParseCursor; \
-	fuzz ./internal/http1 FuzzParse; fuzz ./internal/fastjson FuzzScan; \
-	for f in FuzzForm FuzzJSON FuzzObject; do fuzz ./internal/httpapi $$f; done
+fuzz: ## run each fuzz test with FUZZTIME random inputs
+	@git grep -E '^func Fuzz' -- '*_test.go' | sed -E 's#^(.*)/[^/]*:func (Fuzz\w+).*#\1 \2#' | while read -r package name; do \
+		echo "$$package $$name"; \
+		go test "./$$package" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x </dev/null; \
+	done
 
 .PHONY: vulnerabilities
-vulnerabilities: ## ask the vulnerability databases, where they are in reach
+vulnerabilities: ## check dependencies against the vulnerability databases, if they can be reached
 	@.ci/vulnerabilities
-
-## Speed. Not part of "make check": it takes a quarter of an hour, and needs wrk.
-
-.PHONY: bench
-bench: ## measure beside other gateways; BENCH='-help' shows the flags
-	go run -C bench ./load $(BENCH)

@@ -12,8 +12,8 @@ import { createListing, createUser, start } from './program.js'
 
 const sha256 = text => createHash('sha256').update(text).digest('hex')
 
-// watched gives a fetch that keeps a line for each request.
-function watched() {
+// recorder returns a fetch that records a line for each request.
+function recorder() {
   const lines = []
   return {
     lines,
@@ -31,7 +31,7 @@ test('persisted queries: the text is sent once, then its hash by GET', async () 
   const program = await start()
   const user = await createUser(program)
   await createListing(program, user, 25_000_000_000)
-  const { lines, fetch } = watched()
+  const { lines, fetch } = recorder()
   const client = new ApolloClient({
     cache: new InMemoryCache(),
     link: ApolloLink.from([
@@ -55,7 +55,7 @@ test('persisted queries: the text is sent once, then its hash by GET', async () 
   await assert.rejects(client.query({ query: gql`{ listing(id: "0") { id } }` }), err => err.errors[0].extensions.code === 'BAD_INPUT')
 })
 
-test('an answer that has not changed is not sent again, one that has is', async () => {
+test('conditional requests: an unchanged response is not sent again', async () => {
   const program = await start()
   const user = await createUser(program)
   for (const url of [program.graphql + '?query={listings{id}}', program.url + '/public-api/listings']) {

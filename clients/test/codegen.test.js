@@ -1,4 +1,4 @@
-// graphql-codegen makes types of the schema, and TypeScript takes them.
+// graphql-codegen generates types that TypeScript compiles.
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -49,7 +49,7 @@ test('graphql-codegen', async () => {
   const lines = await generate('schema.ts', types) + await generate('types.ts', operations)
   await writeFile(join(dir, 'use.ts'), use)
   const program = ts.createProgram([join(dir, 'schema.ts'), join(dir, 'use.ts')], { strict: true, noEmit: true, skipLibCheck: true, target: ts.ScriptTarget.ES2022, types: [] })
-  const problems = ts.getPreEmitDiagnostics(program).map(d => ts.flattenDiagnosticMessageText(d.messageText, '\n'))
+  const diagnostics = ts.getPreEmitDiagnostics(program).map(d => ts.flattenDiagnosticMessageText(d.messageText, '\n'))
   console.log(`CODEGEN ${lines} lines of types`)
-  assert.deepEqual(problems, [])
+  assert.deepEqual(diagnostics, [])
 })

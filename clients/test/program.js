@@ -1,4 +1,4 @@
-// Starts the program whose path is in PROGRAM, as a whole, on free ports.
+// Starts all three services of the binary in PROGRAM, on free ports.
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -14,8 +14,8 @@ export async function folder() {
   return dir
 }
 
-// start gives the program's addresses and what stops it. port is the public
-// layer's.
+// start returns the URLs of the public layer and a function that stops the program.
+// port is the public layer's.
 export async function start({ port = 0, data, args = [] } = {}) {
   data ??= await folder()
   const env = { ...process.env }
@@ -43,8 +43,8 @@ export async function start({ port = 0, data, args = [] } = {}) {
   return { url, graphql: url + '/graphql', socket: url.replace('http', 'ws') + '/graphql', port: Number(new URL(url).port), data, stop }
 }
 
-// ask sends one query and gives its data.
-export async function ask(program, query, variables) {
+// execute returns the data of an operation, and throws its errors.
+export async function execute(program, query, variables) {
   const response = await fetch(program.graphql, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -56,12 +56,12 @@ export async function ask(program, query, variables) {
 }
 
 export async function createUser(program, name = 'Suresh Subramaniam') {
-  const { createUser } = await ask(program, 'mutation($name: String!) { createUser(input: {name: $name}) { user { id } } }', { name })
+  const { createUser } = await execute(program, 'mutation($name: String!) { createUser(input: {name: $name}) { user { id } } }', { name })
   return createUser.user.id
 }
 
 export async function createListing(program, userId, price) {
-  const { createListing } = await ask(program,
+  const { createListing } = await execute(program,
     'mutation($userId: ID!, $price: Int64!) { createListing(input: {userId: $userId, listingType: RENT, price: $price}) { listing { id } } }',
     { userId, price })
   return createListing.listing.id

@@ -1,5 +1,5 @@
-// Relay's compiler takes the schema, and what it compiles is what a program
-// that trusts only its documents runs.
+// Relay's compiler accepts the schema, and its manifest works as the trusted
+// documents of the program.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { cp, readFile } from 'node:fs/promises'
@@ -11,7 +11,7 @@ import { createListing, createUser, folder, start } from './program.js'
 
 const here = import.meta.dirname
 
-test('the compiler takes the schema; its manifest is all that is run', async () => {
+test('the compiler accepts the schema; only documents of its manifest run', async () => {
   const dir = await folder()
   await cp(join(here, '../relay'), dir, { recursive: true })
   await cp(join(here, '../../schema.graphqls'), join(dir, 'schema.graphql'))

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { createListing, createUser } from './program.js'
 
-// reconnecting follows new listings with a new connection for every few, while
-// they are being created, and counts.
+// reconnecting subscribes to listings while they are created, reconnects after
+// every few events, and checks that none is lost or repeated.
 export async function reconnecting(name, program, connect, total = 1000) {
   const user = await createUser(program)
   const query = 'subscription($after: String) { listingCreated(after: $after) { cursor listing { id } } }'
-  // A cursor to begin with: that of any event.
+  // The first cursor is that of any event.
   let after = await (async () => {
     const { events, close } = connect(query, {})
     const first = events.next()

@@ -21,7 +21,7 @@ test('queries, mutations and errors as events', async () => {
   client.dispose()
 })
 
-test('the client comes again when the program stops', async () => {
+test('the client reconnects when the program restarts', async () => {
   let program = await start()
   await createUser(program)
   let tries = 0
@@ -46,7 +46,7 @@ test('the client comes again when the program stops', async () => {
   client.dispose()
 })
 
-test('many reconnects with the last cursor lose and repeat nothing', async () => {
+test('reconnects with the last cursor lose and repeat nothing', async () => {
   const program = await start()
   await reconnecting('graphql-sse', program, (query, variables) => {
     const client = createClient({ url: program.graphql })

@@ -22,17 +22,17 @@ test('queries, mutations and errors over one socket', async () => {
   await client.dispose()
 })
 
-test('a subscription goes on after the program has been restarted', async () => {
+test('a subscription resumes after a restart of the program', async () => {
   let program = await start()
   const user = await createUser(program)
-  const closes = [] // of connections that stood; nobody listens between two programs
+  const closes = [] // codes of established connections; attempts during a restart are not counted
   let open = false
   let connected = 0
   let last = null
   const prices = []
   const client = connect(program, {
     retryAttempts: 50,
-    shouldRetry: () => true, // also while nobody listens
+    shouldRetry: () => true, // during a restart too
     retryWait: () => new Promise(resolve => setTimeout(resolve, 50)),
     on: {
       connected() {
@@ -46,7 +46,7 @@ test('a subscription goes on after the program has been restarted', async () => 
     },
   })
   const query = 'subscription($after: String) { listingCreated(after: $after) { cursor listing { price user { name } } } }'
-  // The variables are read at each connection, so the cursor is the last one.
+  // The client reads the variables for each connection, and so sends the last cursor.
   const payload = { query, get variables() { return { after: last } } }
   let wake
   const news = () => new Promise(resolve => { wake = resolve })
@@ -60,8 +60,8 @@ test('a subscription goes on after the program has been restarted', async () => 
     error(err) { throw err },
     complete() {},
   })
-  // The first event tells that the subscription stands: what was created
-  // before is not its business.
+  // The subscription is active once the first event arrives. Listings created
+  // before that may be missing.
   for (let price = 1; prices.length === 0; price++) {
     await createListing(program, user, price)
     await Promise.race([news(), new Promise(resolve => setTimeout(resolve, 100))])

@@ -1,19 +1,18 @@
-# Makes a PostgreSQL cluster, serves it on a loopback port until standard input ends,
+# Creates a PostgreSQL cluster, runs it on a loopback port until standard input ends,
 # and removes it. Arguments: the folder of the server's programs, then ports to try.
-# Prints "ready on port N" once the server answers, else what went wrong.
+# Prints "ready on port N" when the server is ready, or why it is not.
 
-# A signal is to end "read" below, or to break this pipe, and not to end this script
-# before it has cleaned up.
+# A signal may end "read" below, but not this script before it has cleaned up.
 trap : HUP INT TERM PIPE
 exec 2>&1
 
 bin=$1
 shift
-# TMPDIR may be a folder that only root can enter.
+# Only root may be allowed into TMPDIR.
 dir=$(mktemp -d "$TMPDIR/veranda-postgres.XXXXXX" 2>/dev/null) ||
 	dir=$(mktemp -d /tmp/veranda-postgres.XXXXXX) || exit 1
 
-# --no-sync is for initdb alone: the server itself syncs as it does by default.
+# --no-sync is for initdb alone; the server syncs as it does by default.
 if "$bin/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$dir/log"; then
 	cat >>"$dir/data/postgresql.conf" <<-END
 		listen_addresses = '127.0.0.1'
@@ -24,8 +23,8 @@ if "$bin/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C --no-syn
 		log_checkpoints = off
 	END
 	for port; do
-		# pg_ctl waits until this very server is ready; to try the port instead would
-		# find any other that had taken it.
+		# pg_ctl waits until this server is ready. A connection to the port might reach
+		# another server.
 		if "$bin/pg_ctl" -D "$dir/data" -l "$dir/log" -o "-p $port" -w start >/dev/null; then
 			echo "ready on port $port"
 			read -r _

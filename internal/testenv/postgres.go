@@ -21,55 +21,54 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// postgresMin is the oldest PostgreSQL major version that Postgres accepts.
+// postgresMin is the oldest major version that Postgres accepts.
 const postgresMin = 15
 
-// Postgres returns the URL of an empty database made for this test, and dropped after
-// it. Text sorts by bytes there (UTF-8, locale C), whatever the machine's language.
+// Postgres returns the URL of an empty database for this test, with encoding UTF-8
+// and locale C, which it drops after the test.
 //
-// The server is one throwaway cluster for the whole test process, on a loopback port,
-// started by the first call and removed soon after the process ends, however it
-// ends. It
-// keeps PostgreSQL's settings for durability, so a commit waits for the disk. If TEST_POSTGRES_URL is set, it names the server to use instead, by a URL
-// whose user may create databases.
+// The server is a throwaway cluster of the test process, on a loopback port. The
+// first call starts it; it stops and is removed soon after the process has ended,
+// killed or not. Its settings for durability are PostgreSQL's defaults, so that a
+// commit costs what it costs in production. TEST_POSTGRES_URL replaces the cluster.
 func Postgres(t testing.TB) string {
 	t.Helper()
 	server := os.Getenv("TEST_POSTGRES_URL")
 	if server == "" {
 		bin, err := postgresPrograms()
 		if err != nil {
-			missing(t, "PostgreSQL", err)
+			Skip(t, err)
 		}
 		c, err := startCluster(bin)
 		if err != nil {
-			t.Fatalf("testenv: starting PostgreSQL of %s: %v", bin, err)
+			t.Fatalf("start PostgreSQL of %s: %v", bin, err)
 		}
 		server = c.url
 	}
 	u, err := url.Parse(server)
 	if err != nil {
-		t.Fatalf("testenv: TEST_POSTGRES_URL: %v", err)
+		t.Fatalf("TEST_POSTGRES_URL: %v", err)
 	}
-	// rand, since other processes may use the same server.
+	// Random, since other processes may use the same server.
 	name := "test_" + strings.ToLower(rand.Text())
-	// From template0: template1 may hold what an administrator put there, and cannot be
-	// copied while anyone is connected to it.
+	// Not from template1: an administrator may have changed it, and it cannot be copied
+	// while a client is connected to it.
 	if err := execute(server, "CREATE DATABASE "+name+
 		" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"); err != nil {
-		t.Fatalf("testenv: creating a database: %v", err)
+		t.Fatalf("create a database: %v", err)
 	}
 	t.Cleanup(func() {
-		// FORCE, for the connections that the test left open. A test may have stopped the
-		// server, so this is no failure.
+		// FORCE closes connections that the test left open. Not a failure, since a test may
+		// have stopped the server.
 		if err := execute(server, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
-			t.Logf("testenv: dropping the test's database: %v", err)
+			t.Logf("drop the database: %v", err)
 		}
 	})
 	u.Path = "/" + name
 	return u.String()
 }
 
-// execute runs one statement on a connection of its own.
+// execute runs a statement on its own connection.
 func execute(server, statement string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -82,15 +81,12 @@ func execute(server, statement string) error {
 	return err
 }
 
-// postgresPrograms returns the folder of the PostgreSQL server's programs.
-var postgresPrograms = sync.OnceValues(findPostgres)
-
-// findPostgres looks for the server's programs in PATH, where Debian hides them, and
-// where pg_config says they are.
-func findPostgres() (string, error) {
+// postgresPrograms returns the folder of the PostgreSQL server's programs. It looks
+// in PATH, in Debian's folders, and where pg_config says.
+var postgresPrograms = sync.OnceValues(func() (string, error) {
 	var dirs []string
 	if path, err := exec.LookPath("postgres"); err == nil {
-		// PATH may have links to some of the programs, and the folder they are in has all.
+		// PATH may have links to some of the programs only.
 		if path, err := filepath.EvalSymlinks(path); err == nil {
 			dirs = append(dirs, filepath.Dir(path))
 		}
@@ -102,7 +98,7 @@ func findPostgres() (string, error) {
 		dirs = append(dirs, strings.TrimSpace(string(out)))
 	}
 
-	err := fmt.Errorf("no PostgreSQL server programs in PATH, /usr/lib/postgresql or the folder of pg_config")
+	err := errors.New("no PostgreSQL server in PATH, /usr/lib/postgresql or the folder of pg_config")
 	for _, dir := range dirs {
 		if _, err := exec.LookPath(filepath.Join(dir, "initdb")); err != nil {
 			continue
@@ -116,24 +112,23 @@ func findPostgres() (string, error) {
 		}
 		version := strings.TrimSpace(string(out))
 		var major int
-		fmt.Sscanf(version, "postgres (PostgreSQL) %d", &major)
-		if major >= postgresMin {
+		if _, err := fmt.Sscanf(version, "postgres (PostgreSQL) %d", &major); err == nil && major >= postgresMin {
 			return dir, nil
 		}
-		err = fmt.Errorf("%s has %s, and %d or later is needed", dir, version, postgresMin)
+		err = fmt.Errorf("%s has %s, older than %d", dir, version, postgresMin)
 	}
 	return "", err
-}
+})
 
 // cluster is a running throwaway PostgreSQL server.
 type cluster struct {
 	url string
-	// life is this process's end of the pipe whose closing ends the server. It is kept
-	// here because an os.File that nothing refers to is closed by the garbage collector.
+	// life is this process's end of the pipe whose closing stops the server. The
+	// reference keeps the garbage collector from closing it.
 	life *os.File
 }
 
-// clusterScript makes a cluster, serves it until its standard input ends, and removes it.
+// clusterScript creates a cluster, runs it until standard input ends, and removes it.
 //
 //go:embed cluster.sh
 var clusterScript string
@@ -144,18 +139,17 @@ var theCluster struct {
 	err error
 }
 
-// startCluster starts this process's cluster, with the server's programs in bin, unless
-// it is running already.
+// startCluster returns this process's cluster. The first call starts it, with the
+// server's programs in bin.
 func startCluster(bin string) (*cluster, error) {
 	theCluster.Do(func() { theCluster.cluster, theCluster.err = newCluster(bin) })
 	return theCluster.cluster, theCluster.err
 }
 
 func newCluster(bin string) (*cluster, error) {
-	// The system closes the pipe however this process ends, by SIGKILL too; and the
-	// shell at its other end, which nobody kills, then stops the server. The parent-death
-	// signal would not do: it comes when the thread that started the child ends, and Go
-	// ends threads at will.
+	// The system closes the pipe when this process ends, even by SIGKILL, and then the
+	// shell at the other end stops the server. A parent-death signal would come too
+	// early: when the thread that started the child ends.
 	stdin, life, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -167,15 +161,15 @@ func newCluster(bin string) (*cluster, error) {
 		return nil, err
 	}
 	cmd := exec.Command("/bin/sh", append([]string{"-c", clusterScript, "cluster.sh", bin}, ports...)...)
-	cmd.Dir = "/" // the user that the server runs as may be kept out of the current folder
-	// Nothing else of the environment, where PGDATA and its like would change what the
+	cmd.Dir = "/" // the server's user may not be allowed into the current folder
+	// Without the rest of the environment, since PGDATA and others change what the
 	// programs do.
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "LC_ALL=C"}
 	cmd.Stdin = stdin
-	// Not this process's own output: "go test" waits until nobody holds that any more.
+	// Not this process's own output: "go test" waits until every process has closed it.
 	stdout, err := cmd.StdoutPipe()
 	if err == nil {
-		err = setApart(cmd)
+		err = detach(cmd)
 	}
 	if err == nil {
 		err = cmd.Start()
@@ -199,8 +193,8 @@ func newCluster(bin string) (*cluster, error) {
 	return nil, errors.Join(cmd.Wait(), errors.New(strings.Join(output, "\n")))
 }
 
-// freePorts returns n loopback ports that are free now. Another process may take one
-// before the server does, which is why there are several.
+// freePorts returns n free loopback ports. There are several, since another process
+// may take one before the server does.
 func freePorts(n int) ([]string, error) {
 	var ports []string
 	for range n {
@@ -208,7 +202,7 @@ func freePorts(n int) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer l.Close() // after all are picked, so that they differ
+		defer l.Close() // not before all are open, so that they differ
 		_, port, _ := net.SplitHostPort(l.Addr().String())
 		ports = append(ports, port)
 	}

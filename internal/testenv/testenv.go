@@ -1,15 +1,15 @@
-// Package testenv finds what tests need besides Go: a PostgreSQL server, a
-// Chromium, Node with npm. It installs nothing: scripts/test does. A test that
-// lacks something is skipped by name, or fails where NO_SKIP is set.
+// Package testenv finds the programs that tests need beside Go: a PostgreSQL
+// server, Chromium, and Node with npm. A test that needs a missing program is
+// skipped. It installs nothing: that is the part of scripts/test.
 //
-// The tests of backend/*/postgres, internal/pgdb, cmd/veranda and clients use
-// it. No other code may import it.
+// The tests of backend/*/postgres, internal/pgdb, cmd/veranda and clients use it.
+// Only tests may import it.
 //
 // Environment variables:
 //
-//   - NO_SKIP: when set, a test that lacks something fails.
-//   - TEST_POSTGRES_URL: the URL of a PostgreSQL server to use in place of a
-//     throwaway one; its user may create databases.
+//   - NO_SKIP: if set, a test that needs a missing program fails instead.
+//   - TEST_POSTGRES_URL: the URL of a PostgreSQL server to use instead of a
+//     throwaway one. Its user must be allowed to create databases.
 package testenv
 
 import (
@@ -17,70 +17,77 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 )
 
-// nodeMin is the oldest major version of Node that Node accepts.
-const nodeMin = 20
+// The oldest version that Node accepts.
+const nodeMajor, nodeMinor = 20, 19
 
-// Chromium returns the path of a Chromium or Chrome.
+// Chromium returns the path of Chromium or Chrome.
 func Chromium(t testing.TB) string {
 	t.Helper()
 	path, err := lookPath("chromium", "chromium-browser", "google-chrome", "google-chrome-stable",
 		"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 		"/Applications/Chromium.app/Contents/MacOS/Chromium")
 	if err != nil {
-		missing(t, "Chromium", err)
+		Skip(t, err)
 	}
 	return path
 }
 
-// ChromiumFlags returns the command line flags of a headless Chromium that runs
-// as root on a closed network.
+// ChromiumFlags returns the command line flags for a headless Chromium that runs as
+// root without a network. With chromedp:
+//
+//	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(testenv.Chromium(t)))
+//	for _, flag := range testenv.ChromiumFlags() {
+//		opts = append(opts, chromedp.Flag(strings.TrimPrefix(flag, "--"), true))
+//	}
 func ChromiumFlags() []string {
 	return []string{
 		"--headless",
 		"--no-sandbox",            // the sandbox refuses root
-		"--disable-dev-shm-usage", // containers have a /dev/shm of 64 MB, and tabs crash when it is full
+		"--disable-dev-shm-usage", // the 64 MB of /dev/shm in a container are too few for a tab
 		"--disable-gpu",
 		"--disable-quic",
 		"--no-first-run",
-		// These would connect to other hosts and wait for them:
+		// Requests to other hosts, which time out without a network:
 		"--disable-background-networking",
 		"--disable-component-update",
 		"--disable-sync",
 	}
 }
 
-// Node returns the paths of node, version 20 or later, and of npm.
+// Node returns the paths of node, version 20.19 or newer, and of npm.
 func Node(t testing.TB) (node, npm string) {
 	t.Helper()
-	node, err := lookPath("node")
-	if err == nil {
-		err = checkNode(node)
-	}
-	if err == nil {
-		npm, err = lookPath("npm")
-	}
+	paths, err := nodeAndNpm()
 	if err != nil {
-		missing(t, "Node", err)
+		Skip(t, err)
 	}
-	return node, npm
+	return paths[0], paths[1]
 }
 
-func checkNode(node string) error {
-	out, err := exec.Command(node, "--version").Output()
+var nodeAndNpm = sync.OnceValues(func() (paths [2]string, err error) {
+	for i, name := range []string{"node", "npm"} {
+		if paths[i], err = lookPath(name); err != nil {
+			return paths, err
+		}
+	}
+	out, err := exec.Command(paths[0], "--version").Output()
 	if err != nil {
-		return fmt.Errorf("%s --version: %w", node, err)
+		return paths, fmt.Errorf("%s --version: %w", paths[0], err)
 	}
 	version := strings.TrimSpace(string(out))
-	var major int
-	fmt.Sscanf(version, "v%d", &major)
-	if major < nodeMin {
-		return fmt.Errorf("%s is %s, and %d or later is needed", node, version, nodeMin)
+	var major, minor int
+	if _, err := fmt.Sscanf(version, "v%d.%d.", &major, &minor); err != nil {
+		return paths, fmt.Errorf("%s --version: %q: %w", paths[0], version, err)
 	}
-	return nil
-}
+	if major < nodeMajor || major == nodeMajor && minor < nodeMinor {
+		return paths, fmt.Errorf("%s is %s, older than %d.%d", paths[0], version, nodeMajor, nodeMinor)
+	}
+	return paths, nil
+})
 
 // lookPath returns the path of the first of the programs that is in PATH.
 func lookPath(names ...string) (string, error) {
@@ -92,11 +99,11 @@ func lookPath(names ...string) (string, error) {
 	return "", fmt.Errorf("no %s in PATH", names[0])
 }
 
-// missing skips t, or fails it where NO_SKIP is set.
-func missing(t testing.TB, what string, why error) {
+// Skip skips t, or fails it if NO_SKIP is set, because of why.
+func Skip(t testing.TB, why error) {
 	t.Helper()
 	if os.Getenv("NO_SKIP") != "" {
-		t.Fatalf("NO_SKIP is set, and there is no %s: %v", what, why)
+		t.Fatalf("%v, and NO_SKIP is set", why)
 	}
-	t.Skipf("no %s: %v; scripts/test installs what it can", what, why)
+	t.Skipf("%v; scripts/test installs what is missing", why)
 }

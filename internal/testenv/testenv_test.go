@@ -40,7 +40,7 @@ func TestPostgres(t *testing.T) {
 		names = append(names, name)
 	}
 	if names[0] == names[1] {
-		t.Errorf("two calls gave the same database %s", names[0])
+		t.Errorf("two calls returned the same database %s", names[0])
 	}
 }
 
@@ -48,30 +48,31 @@ func TestPostgresDropsTheDatabase(t *testing.T) {
 	var u string
 	t.Run("", func(t *testing.T) {
 		u = Postgres(t)
-		// A connection left open must not keep it.
+		// An open connection must not prevent it.
 		if _, err := pgx.Connect(t.Context(), u); err != nil {
 			t.Fatal(err)
 		}
 	})
 	if conn, err := pgx.Connect(t.Context(), u); err == nil {
 		conn.Close(t.Context())
-		t.Error("the database is still there after its test")
+		t.Error("the database exists after the test")
 	}
 }
 
-// TestServerOfOnesOwn has this process's throwaway server stand for a developer's.
-func TestServerOfOnesOwn(t *testing.T) {
+// TestPostgresURL uses this process's throwaway server as the one that
+// TEST_POSTGRES_URL names.
+func TestPostgresURL(t *testing.T) {
 	server := Postgres(t)
 	t.Setenv("TEST_POSTGRES_URL", server)
 	if got := Postgres(t); got == server {
-		t.Errorf("got the named database itself, %s, want one made for the test", got)
+		t.Errorf("got the database of TEST_POSTGRES_URL, %s, want a new one", got)
 	} else {
 		connect(t, got)
 	}
 }
 
-// TestClusterDiesWithItsProcess kills a child of this test, which is this program
-// again, in the middle of a test that has a cluster.
+// TestClusterDiesWithItsProcess kills another process of this test program while it
+// uses its cluster.
 func TestClusterDiesWithItsProcess(t *testing.T) {
 	if os.Getenv("TESTENV_CHILD") != "" {
 		conn := connect(t, Postgres(t))
@@ -83,7 +84,7 @@ func TestClusterDiesWithItsProcess(t *testing.T) {
 		select {}
 	}
 	if _, err := postgresPrograms(); err != nil {
-		missing(t, "PostgreSQL", err)
+		Skip(t, err)
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -99,7 +100,7 @@ func TestClusterDiesWithItsProcess(t *testing.T) {
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer child.Process.Kill()
+	defer func() { _ = child.Process.Kill() }()
 	var dir, url string
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
 		if n, _ := fmt.Sscanf(lines.Text(), "cluster %s %s", &dir, &url); n == 2 {
@@ -108,14 +109,14 @@ func TestClusterDiesWithItsProcess(t *testing.T) {
 		t.Log("child:", lines.Text())
 	}
 	if url == "" {
-		t.Fatal("the child ended before it had a cluster")
+		t.Fatal("the child ended before it printed its cluster")
 	}
 	connect(t, url)
 
 	if err := child.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	child.Wait()
+	_ = child.Wait() // killed
 	for range 600 {
 		conn, connErr := pgx.Connect(t.Context(), url)
 		if connErr == nil {
@@ -127,45 +128,35 @@ func TestClusterDiesWithItsProcess(t *testing.T) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	t.Errorf("the killed process's cluster is still at %s or in %s", url, dir)
+	t.Errorf("the killed process's cluster is still running at %s or stored in %s", url, dir)
 }
 
-func TestMissing(t *testing.T) {
-	why := errors.New("no cake in PATH")
-	for noSkip, want := range map[string]string{
-		"":  "skip: no Cake: no cake in PATH; scripts/test installs what it can",
-		"1": "fatal: NO_SKIP is set, and there is no Cake: no cake in PATH",
+func TestSkip(t *testing.T) {
+	for _, test := range []struct{ noSkip, want string }{
+		{"", "skip: no cake in PATH; scripts/test installs what is missing"},
+		{"1", "fatal: no cake in PATH, and NO_SKIP is set"},
 	} {
-		t.Run("NO_SKIP="+noSkip, func(t *testing.T) {
-			t.Setenv("NO_SKIP", noSkip)
-			fake := &fakeTB{TB: t}
-			missing(fake, "Cake", why)
-			if !strings.HasPrefix(want, fake.verdict) || fake.verdict == "" {
-				t.Errorf("got %q, want %q", fake.verdict, want)
-			}
-		})
+		t.Setenv("NO_SKIP", test.noSkip)
+		fake := &fakeTB{TB: t}
+		Skip(fake, errors.New("no cake in PATH"))
+		if len(fake.calls) == 0 || fake.calls[0] != test.want {
+			t.Errorf("NO_SKIP=%s: got %q, want %q", test.noSkip, fake.calls, test.want)
+		}
 	}
 }
 
-// fakeTB records how a test would end.
+// fakeTB records how a test would end, and goes on.
 type fakeTB struct {
 	testing.TB
-	verdict string
+	calls []string
 }
 
 func (f *fakeTB) Skipf(format string, args ...any) {
-	f.end("skip: " + fmt.Sprintf(format, args...))
+	f.calls = append(f.calls, "skip: "+fmt.Sprintf(format, args...))
 }
 
 func (f *fakeTB) Fatalf(format string, args ...any) {
-	f.end("fatal: " + fmt.Sprintf(format, args...))
-}
-
-// end records the first end: a real one would not return.
-func (f *fakeTB) end(how string) {
-	if f.verdict == "" {
-		f.verdict = how
-	}
+	f.calls = append(f.calls, "fatal: "+fmt.Sprintf(format, args...))
 }
 
 func TestChromium(t *testing.T) {

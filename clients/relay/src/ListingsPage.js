@@ -1,5 +1,5 @@
-// As an application for Relay writes it: a page of listings that loads more,
-// and a card that loads its own object again by its nodeId.
+// The queries of a Relay application: a page of listings that loads more, and a
+// card that refetches its object by nodeId.
 import { graphql } from 'relay-runtime'
 
 export const page = graphql`

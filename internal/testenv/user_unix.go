@@ -10,9 +10,10 @@ import (
 	"syscall"
 )
 
-// setApart makes cmd outlive what ends this process, and run as another user than root.
-func setApart(cmd *exec.Cmd) error {
-	// A session of its own: Ctrl-C reaches the tests, and not what cleans up after them.
+// detach makes cmd survive the signals that end this process, and run as another
+// user if this process runs as root.
+func detach(cmd *exec.Cmd) error {
+	// In a session of its own, cmd gets no Ctrl-C, and can clean up.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if os.Geteuid() != 0 {
 		return nil
@@ -33,7 +34,7 @@ func setApart(cmd *exec.Cmd) error {
 	if err != nil {
 		return err
 	}
-	// By way of int64: a Mac's nobody is -2.
+	// Converted from int64, since nobody is -2 on macOS.
 	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	return nil
 }
