@@ -65,14 +65,8 @@ func NewClient(service, base string, timeout time.Duration, transport http.Round
 // backend.
 func NewTransport() Transport { return http1.NewTransport() }
 
-// NewStandardTransport is NewTransport with net/http's own.
-func NewStandardTransport() Transport {
-	const idle = 512 // connections, more than a public layer has calls in flight
-	return &http.Transport{
-		MaxIdleConns: idle, MaxIdleConnsPerHost: idle, IdleConnTimeout: 90 * time.Second,
-		DisableCompression: true,
-	}
-}
+// NewStandardTransport returns such a pool that uses net/http alone.
+func NewStandardTransport() Transport { return http1.NewStandardTransport() }
 
 // Transport makes requests and keeps connections.
 type Transport interface {

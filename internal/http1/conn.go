@@ -12,22 +12,22 @@ import (
 )
 
 const (
-	// bufferBytes is what a connection reads into. One with a larger request
-	// gets a larger buffer for as long.
+	// bufferBytes is the size of a connection's buffer. It is larger during a
+	// larger request.
 	bufferBytes = 4 << 10
-	// maxRequestBytes is the longest request, head and body, that is served
-	// here.
+	// maxRequestBytes is the largest request, head and body, that is served
+	// without net/http.
 	maxRequestBytes = 160 << 10
-	// restTimeout is how long the rest of a request may take. After it net/http
-	// takes the connection, with its limits for slow clients.
+	// restTimeout is how long the rest of a request may take before net/http takes
+	// the connection, with its limits for slow clients.
 	restTimeout = 250 * time.Millisecond
-	// watchAfterTicks is how many ticks a request is served before the connection
-	// is watched for its end.
+	// watchAfterTicks is how many ticks a request takes before its connection is
+	// watched for its end.
 	watchAfterTicks = 1
 )
 
-// conn is a connection. Its goroutine serves one request after the other; mu
-// guards what sweep uses as well.
+// conn is a connection. Its goroutine serves one request after the other. mu
+// guards the fields that checkAll uses, too.
 type conn struct {
 	server *Server
 	nc     net.Conn
@@ -44,7 +44,7 @@ type conn struct {
 	serving  bool
 	fresh    bool          // no request was read yet
 	since    int64         // the tick at which serving or waiting began
-	timed    bool          // the connection has a deadline of its own in place of sweep's limits
+	timed    bool          // the connection has a deadline of its own in place of the server's limits
 	watched  chan struct{} // closed when watch has returned; nil if it does not run
 	aheadLen int           // how much of ahead watch has read
 }
@@ -59,7 +59,7 @@ func (c *conn) serve() {
 		if req == nil {
 			return
 		}
-		if !c.answer(req) || c.server.stopping.Load() {
+		if !c.respond(req) || c.server.stopping.Load() {
 			c.nc.Close()
 			return
 		}
@@ -115,16 +115,16 @@ func (c *conn) read() (*http.Request, int) {
 	}
 }
 
-// setTimed is called before the connection gets a deadline of its own.
+// setTimed notes that the connection gets a deadline of its own.
 func (c *conn) setTimed() {
 	c.mu.Lock()
 	c.timed = true
 	c.mu.Unlock()
 }
 
-// answer serves a request and reports whether another one may follow on this
+// respond serves a request and reports whether another one may follow on this
 // connection.
-func (c *conn) answer(req *http.Request) (more bool) {
+func (c *conn) respond(req *http.Request) (more bool) {
 	c.mu.Lock()
 	c.serving, c.fresh, c.timed, c.since = true, false, false, c.server.now.Load()
 	c.mu.Unlock()
@@ -146,8 +146,7 @@ func (c *conn) handle(w *response, req *http.Request) (ok bool) {
 	return true
 }
 
-// unwatch ends the watch of a request and reports whether the client has closed
-// the connection.
+// unwatch ends watch and reports whether the client has closed the connection.
 func (c *conn) unwatch() bool {
 	c.mu.Lock()
 	c.serving, c.since = false, c.server.now.Load()
@@ -168,7 +167,7 @@ func (c *conn) unwatch() bool {
 // past is a deadline that ends reads and writes.
 var past = time.Unix(1, 0)
 
-// check closes a connection over its limits, and starts to watch one whose
+// check closes the connection if it is over its limits, and starts watch if its
 // request takes long.
 func (c *conn) check() {
 	c.mu.Lock()
@@ -190,8 +189,8 @@ func (c *conn) check() {
 	}
 }
 
-// watch reads from a connection whose request is being served: it finds the end
-// of the connection or one byte of the next request.
+// watch reads from the connection while a request is served: it finds the end of
+// the connection, or one byte of the next request.
 func (c *conn) watch(done chan struct{}) {
 	defer close(done)
 	n, err := c.nc.Read(c.ahead[:])

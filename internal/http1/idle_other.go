@@ -4,8 +4,8 @@ package http1
 
 import "net"
 
-// canCheckIdle tells whether look works here.
+// canCheckIdle reports whether newIdleCheck works on this system.
 const canCheckIdle = false
 
-// look is never called where it does not work.
-func look(net.Conn) func() bool { return func() bool { return false } }
+// newIdleCheck is not called where it does not work.
+func newIdleCheck(net.Conn) func() bool { return func() bool { return false } }

@@ -7,13 +7,13 @@ import (
 	"syscall"
 )
 
-// canCheckIdle tells whether look works here.
+// canCheckIdle reports whether newIdleCheck works on this system.
 const canCheckIdle = true
 
-// look gives a function that tells whether the other side has been silent. It
-// does not wait. If it says no, a byte may be lost, and the connection is good
-// for nothing.
-func look(nc net.Conn) func() bool {
+// newIdleCheck returns a function that reports, without waiting, whether there
+// is nothing to read from nc, not even its end. If there is, a byte may be lost,
+// and the connection must be closed.
+func newIdleCheck(nc net.Conn) func() bool {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
 		return func() bool { return false }

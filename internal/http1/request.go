@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -20,10 +21,10 @@ const (
 
 var endOfHead = []byte("\r\n\r\n")
 
-// parse parses the request at the start of b and returns its length in bytes;
-// for an incomplete one the length that it will have, 0 if it is not known yet.
-// It accepts only what can be understood in one way, and refuses nothing: the
-// rest is for net/http.
+// parse parses the request at the start of b and returns its length in bytes.
+// For an incomplete request this is the length that it will have, or 0 if that is
+// not known yet. parse accepts only what has one meaning, and rejects nothing:
+// the rest is for net/http.
 func (c *conn) parse(b []byte) (*http.Request, int, parseResult) {
 	end := bytes.Index(b, endOfHead)
 	if end < 0 {
@@ -41,19 +42,15 @@ func (c *conn) parse(b []byte) (*http.Request, int, parseResult) {
 	if !startLine(&r, line) || !fields(&r, head) {
 		return nil, 0, unsupported
 	}
-	size := end + len(endOfHead)
 	if r.Method == http.MethodPost {
-		if r.ContentLength < 0 {
-			return nil, 0, unsupported // no length: net/http decides whether there is a body
-		}
-		if r.ContentLength > maxRequestBytes {
-			return nil, 0, unsupported
+		if r.ContentLength < 0 || r.ContentLength > maxRequestBytes {
+			return nil, 0, unsupported // without a length, net/http decides whether there is a body
 		}
 	} else if r.ContentLength > 0 {
 		return nil, 0, unsupported
 	}
 	r.ContentLength = max(r.ContentLength, 0)
-	size += int(r.ContentLength)
+	size := end + len(endOfHead) + int(r.ContentLength)
 	if size > len(b) {
 		return nil, size, incomplete
 	}
@@ -78,7 +75,7 @@ func mayBeAccepted(b []byte) bool {
 	return false
 }
 
-// startLine reads the request line (RFC 9112, 3).
+// startLine parses the request line (RFC 9112, section 3).
 func startLine(r *http.Request, line string) bool {
 	method, rest, _ := strings.Cut(line, " ")
 	target, ok := strings.CutSuffix(rest, " HTTP/1.1")
@@ -94,8 +91,8 @@ func startLine(r *http.Request, line string) bool {
 	if !isVisibleASCII(target, '!') {
 		return false
 	}
-	path, query, asked := strings.Cut(target, "?")
-	if isSimplePath(path) && (!asked || query != "") {
+	path, query, hasQuery := strings.Cut(target, "?")
+	if isSimplePath(path) && (!hasQuery || query != "") {
 		r.URL = &url.URL{Path: path, RawQuery: query}
 		return true
 	}
@@ -115,8 +112,8 @@ func isSimplePath(path string) bool {
 	return true
 }
 
-// fields reads the header section (RFC 9112, 5). ContentLength is -1 if there
-// is none.
+// fields parses the header section (RFC 9112, section 5). ContentLength is -1 if
+// there is none.
 func fields(r *http.Request, head string) bool {
 	n := strings.Count(head, "\r\n") + 1
 	values := make([]string, n)
@@ -136,7 +133,7 @@ func fields(r *http.Request, head string) bool {
 				return false
 			}
 			r.Host = value
-			continue // net/http has it here alone
+			continue // as in net/http, not in the header
 		case "Content-Length":
 			if r.ContentLength >= 0 || !readLength(value, &r.ContentLength) {
 				return false
@@ -161,22 +158,14 @@ func fields(r *http.Request, head string) bool {
 	return r.Host != ""
 }
 
-// readLength reads a Content-Length of at most nine digits.
+// readLength parses a Content-Length below 2^30.
 func readLength(text string, to *int64) bool {
-	if text == "" || len(text) > 9 {
-		return false
-	}
-	*to = 0
-	for i := 0; i < len(text); i++ {
-		if text[i] < '0' || text[i] > '9' {
-			return false
-		}
-		*to = *to*10 + int64(text[i]-'0')
-	}
-	return true
+	n, err := strconv.ParseUint(text, 10, 30)
+	*to = int64(n)
+	return err == nil
 }
 
-// isText reports whether s is a field value on one line (RFC 9110, 5.5).
+// isText reports whether s is a field value on one line (RFC 9110, section 5.5).
 func isText(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
@@ -186,7 +175,7 @@ func isText(s string) bool {
 	return true
 }
 
-// body is a request's body, which was read with its head.
+// body is the body of a request. It was read with the head.
 type body struct{ rest []byte }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -198,8 +187,8 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close ends the use of the bytes, which are the connection's, when the handler
-// has returned.
+// Close ends the use of the bytes, which belong to the connection, after the
+// handler has returned.
 func (b *body) Close() error {
 	b.rest = nil
 	return nil

@@ -12,16 +12,16 @@ const (
 	// maxHeld is how many bytes of a response are buffered, so that it can be sent
 	// at once and with its length.
 	maxHeld = 64 << 10
-	// sniffed is how much of a body may tell its type, in bytes.
+	// sniffed is how many bytes of a body http.DetectContentType uses.
 	sniffed = 512
 	// maxKept is the largest buffer, in bytes, that is kept for the next response.
 	maxKept = 64 << 10
 )
 
-// responseBuffers has the buffers of responses. Idle connections have none.
+// responseBuffers are for responses in progress. Idle connections have none.
 var responseBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// response is an http.ResponseWriter. A connection has one, for one request
+// response is an http.ResponseWriter. A connection uses one for its requests, one
 // after the other.
 type response struct {
 	conn   *conn
@@ -33,7 +33,7 @@ type response struct {
 	announced int64 // the handler's Content-Length, -1 if there is none
 	written   int64 // by the handler, in bytes
 	untyped   bool  // no Content-Type yet
-	begun     bool  // the head is whole
+	begun     bool  // the head is complete
 	chunked   bool
 	pooled    *[]byte
 	out       []byte // the head, and what follows it; of pooled
@@ -50,10 +50,10 @@ func (w *response) reset(c *conn, req *http.Request) {
 	w.out = (*w.pooled)[:0]
 }
 
-// Header is part of http.ResponseWriter.
+// Header implements http.ResponseWriter.
 func (w *response) Header() http.Header { return w.header }
 
-// WriteHeader is part of http.ResponseWriter. Interim answers (1xx) are not
+// WriteHeader implements http.ResponseWriter. Interim responses (1xx) are not
 // sent: net/http serves the requests that expect one.
 func (w *response) WriteHeader(status int) {
 	if w.status != 0 || status < 200 {
@@ -84,7 +84,7 @@ func (w *response) WriteHeader(status int) {
 		case "Content-Type":
 			w.untyped = false
 			if status == http.StatusNotModified {
-				continue // the client has it (RFC 9110, 15.4.5)
+				continue // the client has it (RFC 9110, section 15.4.5)
 			}
 		}
 		for _, v := range values {
@@ -93,7 +93,7 @@ func (w *response) WriteHeader(status int) {
 			b = append(append(b, v...), "\r\n"...)
 			for i, c := range b[start : len(b)-2] {
 				if c == '\r' || c == '\n' {
-					b[start+i] = ' ' // or a value could end the header
+					b[start+i] = ' ' // a value must not end its line
 				}
 			}
 		}
@@ -101,7 +101,7 @@ func (w *response) WriteHeader(status int) {
 	w.out = b
 }
 
-// Write is part of http.ResponseWriter.
+// Write implements http.ResponseWriter.
 func (w *response) Write(b []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
@@ -110,7 +110,7 @@ func (w *response) Write(b []byte) (int, error) {
 	case !bodyAllowed(w.status):
 		return 0, http.ErrBodyNotAllowed
 	case w.announced >= 0 && w.written+int64(len(b)) > w.announced:
-		w.req.Close = w.req.Close || w.req.Method != http.MethodHead // the handler is wrong, about one or the other
+		w.req.Close = w.req.Close || w.req.Method != http.MethodHead // the length or the body is wrong
 		return 0, http.ErrContentLength
 	}
 	w.written += int64(len(b))
@@ -121,7 +121,7 @@ func (w *response) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	if !w.begun && w.written == w.announced && len(w.held) == 0 {
-		w.begin(b) // whole, so it need not be held
+		w.begin(b) // the complete body: no need to buffer it
 		return len(b), w.err
 	}
 	if w.begun {
@@ -138,12 +138,13 @@ func (w *response) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// bodyAllowed is RFC 9110, 6.4.1.
+// bodyAllowed reports whether a response may have a body (RFC 9110, section
+// 6.4.1).
 func bodyAllowed(status int) bool {
 	return status != http.StatusNoContent && status != http.StatusNotModified
 }
 
-// FlushError sends what was written, for http.ResponseController.
+// FlushError sends what was written. http.ResponseController calls it.
 func (w *response) FlushError() error {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
@@ -157,20 +158,21 @@ func (w *response) FlushError() error {
 	return w.err
 }
 
-// Flush is part of http.Flusher.
+// Flush implements http.Flusher.
 func (w *response) Flush() { _ = w.FlushError() }
 
-// SetReadDeadline is for http.ResponseController. The request has been read.
+// SetReadDeadline does nothing: the request has been read. http.ResponseController
+// calls it.
 func (w *response) SetReadDeadline(time.Time) error { return nil }
 
-// SetWriteDeadline is for http.ResponseController. It takes the place of the
-// server's limit, also for an answer that never ends.
+// SetWriteDeadline replaces the server's limit, for streams as well.
+// http.ResponseController calls it.
 func (w *response) SetWriteDeadline(t time.Time) error {
 	w.conn.setTimed()
 	return w.conn.nc.SetWriteDeadline(t)
 }
 
-// begin completes the head, which first, the start of the body, follows.
+// begin completes the head. first is the start of the body.
 func (w *response) begin(first []byte) {
 	w.begun = true
 	b := w.out
@@ -212,8 +214,8 @@ func (w *response) send() {
 	w.out = w.out[:0]
 }
 
-// finish sends the rest, if the handler has not panicked, and reports whether
-// another request may follow on the connection.
+// finish sends the rest of the response, unless the handler panicked, and reports
+// whether another request may follow on the connection.
 func (w *response) finish(ok bool) bool {
 	_ = w.req.Body.Close()
 	defer func() {
@@ -230,7 +232,7 @@ func (w *response) finish(ok bool) bool {
 		w.WriteHeader(http.StatusOK)
 	}
 	if !w.begun {
-		// The response is complete, but for HEAD, which may announce that of GET.
+		// The body is complete. For HEAD its length is that of the GET, if known.
 		if w.req.Method != http.MethodHead && bodyAllowed(w.status) || w.announced < 0 && w.written > 0 {
 			w.announced = w.written
 		}

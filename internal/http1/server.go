@@ -1,19 +1,20 @@
 // Package http1 is an HTTP/1.1 server and transport (RFC 9112) for simple
-// requests, at a fraction of the cost of net/http, which serves all others.
-// [Server] serves any http.Handler; [Transport] is an http.RoundTripper. Package
-// server uses the one and package backendclient the other, unless an operator
-// chooses net/http alone.
+// requests, at a fraction of the cost of net/http, which serves all other
+// requests. [Server] serves any http.Handler; [Transport] is an
+// http.RoundTripper. Package server uses the former and package backendclient the
+// latter, unless an operator chooses net/http alone.
 //
-// net/http spends on each request what few requests need: a goroutine that
-// watches the client, timers for each deadline, buffers between the handler and
-// the connection. A simple request, which is nearly every one, arrives at once,
-// with a length or without a body, and is served in the goroutine that read it.
-// A connection that sends anything else, from a slow body to a WebSocket, goes
-// to net/http with all that was read of it, for good: net/http parses whatever
-// this package does not accept, and there are no two ways to refuse a request.
+// For each request net/http starts a goroutine that watches the client, sets
+// timers for deadlines, and copies through buffers. Few requests need that. A
+// simple request, as nearly all are, arrives at once, with a Content-Length or
+// without a body, and is served in the goroutine that read it. A connection that
+// sends anything else, from a slow body to a WebSocket, passes to net/http for
+// good, with the bytes that were read. So net/http parses whatever this package
+// does not accept, and rejects requests in its own way.
 package http1
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log"
@@ -25,51 +26,54 @@ import (
 	"time"
 )
 
-// tick is how often connections are checked for their limits and for clients
-// that may have closed them. The limits are as coarse.
-const tick = 250 * time.Millisecond
-
-// idleGrace is how long an idle connection stays open after Shutdown.
-const idleGrace = 50 * time.Millisecond
+const (
+	// tick is how often connections are checked for their limits, which are as
+	// coarse, and for clients that may have closed them.
+	tick = 250 * time.Millisecond
+	// shutdownIdle is how long an idle connection stays open after Shutdown: a
+	// request may be on its way.
+	shutdownIdle = 50 * time.Millisecond
+	acceptPause  = 50 * time.Millisecond // when there are too many open files
+)
 
 // Server serves connections. Make it with NewServer.
 type Server struct {
 	http *http.Server
-	// fallback has the connections that net/http is to serve.
+	// fallback passes connections to net/http.
 	fallback *fallbackListener
 
-	date atomic.Pointer[string] // of now, for the Date header
+	date atomic.Pointer[string] // for the Date header
 	now  atomic.Int64           // in ticks since the start
 
-	mu         sync.Mutex
-	listener   net.Listener
-	conns      map[*conn]struct{}
-	sweepTimer *time.Timer // calls sweep while there are connections
-	stopping   atomic.Bool
-	open       sync.WaitGroup // connections that are served here
+	mu       sync.Mutex
+	listener net.Listener
+	conns    map[*conn]struct{} // without those of net/http
+	timer    *time.Timer        // for checkAll, while there are connections
+	stopping atomic.Bool
+	open     sync.WaitGroup // conns
 }
 
-// NewServer returns a server of the Handler of h, under its IdleTimeout,
+// NewServer returns a server of the Handler of h, with its IdleTimeout,
 // ReadHeaderTimeout (of a new connection that sends nothing), WriteTimeout,
-// MaxHeaderBytes and ErrorLog. h itself serves the other requests, under all of
-// its limits. It must not be started or stopped otherwise.
+// MaxHeaderBytes and ErrorLog. h itself serves the requests that are not simple,
+// with all of its limits. It must not be started or stopped by the caller.
 func NewServer(h *http.Server) *Server {
 	s := &Server{http: h, conns: map[*conn]struct{}{}}
 	s.fallback = &fallbackListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-	s.sweepTimer = time.AfterFunc(time.Hour, s.sweep)
-	s.sweepTimer.Stop()
+	s.timer = time.AfterFunc(time.Hour, s.checkAll)
+	s.timer.Stop()
 	return s
 }
 
-// Serve accepts connections from l until Shutdown or Close. It returns
-// http.ErrServerClosed then, else the error of l.
+// Serve accepts connections from l until Shutdown or Close, and then returns
+// http.ErrServerClosed, or until l fails, and then returns its error. It may be
+// called once.
 func (s *Server) Serve(l net.Listener) error {
 	s.mu.Lock()
 	s.listener = l
 	s.mu.Unlock()
 	s.fallback.addr = l.Addr()
-	go func() { _ = s.http.Serve(s.fallback) }() // it ends with Shutdown or Close, and not before
-	var pause time.Duration
+	go func() { _ = s.http.Serve(s.fallback) }() // until Shutdown or Close
 	for {
 		nc, err := l.Accept()
 		switch {
@@ -79,14 +83,12 @@ func (s *Server) Serve(l net.Listener) error {
 			}
 			return http.ErrServerClosed
 		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ECONNABORTED):
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			s.logf("accept: %v; again in %v", err, pause)
-			time.Sleep(pause)
+			s.logf("accept: %v; retrying in %v", err, acceptPause)
+			time.Sleep(acceptPause)
 			continue
 		case err != nil:
 			return err
 		}
-		pause = 0
 		s.begin(nc)
 	}
 }
@@ -105,7 +107,7 @@ func (s *Server) begin(nc net.Conn) {
 	s.open.Add(1)
 	if len(s.conns) == 1 {
 		s.setDate()
-		s.sweepTimer.Reset(tick)
+		s.timer.Reset(tick)
 	}
 	go c.serve()
 }
@@ -118,8 +120,8 @@ func (s *Server) forget(c *conn) {
 	s.open.Done()
 }
 
-// sweep checks all connections, in place of timers for each request.
-func (s *Server) sweep() {
+// checkAll checks all connections, in place of timers for each request.
+func (s *Server) checkAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.conns) == 0 {
@@ -130,16 +132,11 @@ func (s *Server) sweep() {
 	for c := range s.conns {
 		c.check()
 	}
-	s.sweepTimer.Reset(tick)
+	s.timer.Reset(tick)
 }
 
-// maxHead is the longest head of a request that is served here, in bytes.
-func (s *Server) maxHead() int {
-	if s.http.MaxHeaderBytes > 0 {
-		return s.http.MaxHeaderBytes
-	}
-	return http.DefaultMaxHeaderBytes
-}
+// maxHead returns the largest head of a request in bytes.
+func (s *Server) maxHead() int { return cmp.Or(s.http.MaxHeaderBytes, http.DefaultMaxHeaderBytes) }
 
 func (s *Server) setDate() {
 	date := time.Now().UTC().Format(http.TimeFormat)
@@ -148,14 +145,14 @@ func (s *Server) setDate() {
 	}
 }
 
-// Shutdown stops accepting, ends idle connections and waits for the requests
-// in flight until ctx ends, whose error it then returns. Functions that the
-// http.Server has registered for its shutdown are called when no connections
-// are accepted any more.
+// Shutdown closes the listener and idle connections, and waits for the requests
+// in flight. If ctx ends first, it returns the error of ctx. Functions that were
+// registered with http.Server.RegisterOnShutdown are called when the listener
+// has closed.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stop(func(c *conn) {
-		if !c.serving { // a request that is on its way is still served
-			_ = c.nc.SetReadDeadline(time.Now().Add(idleGrace))
+		if !c.serving {
+			_ = c.nc.SetReadDeadline(time.Now().Add(shutdownIdle))
 		}
 	})
 	fallback := s.http.Shutdown(ctx)
@@ -194,14 +191,11 @@ func (s *Server) stop(end func(*conn)) {
 }
 
 func (s *Server) logf(format string, args ...any) {
-	if s.http.ErrorLog != nil {
-		s.http.ErrorLog.Printf(format, args...)
-		return
-	}
-	log.Printf(format, args...)
+	cmp.Or(s.http.ErrorLog, log.Default()).Printf(format, args...)
 }
 
-// fallbackListener is the listener of net/http.
+// fallbackListener is the listener of the http.Server. Its connections come from
+// give.
 type fallbackListener struct {
 	addr   net.Addr
 	conns  chan net.Conn
@@ -209,33 +203,33 @@ type fallbackListener struct {
 	closed chan struct{}
 }
 
-// give gives net/http a connection with what was read of it.
-func (h *fallbackListener) give(nc net.Conn, read []byte) {
+// give passes a connection to net/http, with the bytes that were read from it.
+func (l *fallbackListener) give(nc net.Conn, read []byte) {
 	_ = nc.SetDeadline(time.Time{})
 	select {
-	case h.conns <- &prefixConn{Conn: nc, read: read}:
-	case <-h.closed:
+	case l.conns <- &prefixConn{Conn: nc, read: read}:
+	case <-l.closed:
 		nc.Close()
 	}
 }
 
-func (h *fallbackListener) Accept() (net.Conn, error) {
+func (l *fallbackListener) Accept() (net.Conn, error) {
 	select {
-	case nc := <-h.conns:
+	case nc := <-l.conns:
 		return nc, nil
-	case <-h.closed:
+	case <-l.closed:
 		return nil, net.ErrClosed
 	}
 }
 
-func (h *fallbackListener) Close() error {
-	h.once.Do(func() { close(h.closed) })
+func (l *fallbackListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
 	return nil
 }
 
-func (h *fallbackListener) Addr() net.Addr { return h.addr }
+func (l *fallbackListener) Addr() net.Addr { return l.addr }
 
-// prefixConn is a connection with bytes that were read before.
+// prefixConn is a connection from which bytes were read before.
 type prefixConn struct {
 	net.Conn
 	read []byte
@@ -245,15 +239,15 @@ func (c *prefixConn) Read(b []byte) (int, error) {
 	if len(c.read) > 0 {
 		n := copy(b, c.read)
 		if c.read = c.read[n:]; len(c.read) == 0 {
-			c.read = nil // it may be long, and the connection may stay open
+			c.read = nil // lets the buffer go
 		}
 		return n, nil
 	}
 	return c.Conn.Read(b)
 }
 
-// CloseWrite is for net/http, which so ends a connection whose request it did
-// not read to the end: Close could destroy the response on its way.
+// CloseWrite closes the write half. net/http calls it after a response to a
+// request that it did not read to the end: Close could destroy that response.
 func (c *prefixConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -20,76 +21,79 @@ import (
 const (
 	dialTimeout = time.Second
 	keepAlive   = 15 * time.Second
-	// maxAnswerHead bounds the head of an answer in bytes, interim answers
-	// before it included.
-	maxAnswerHead = 64 << 10
-	// maxIdlePerHost is how many connections to one host may wait for a request.
+	// maxResponseHead is the largest head of a response in bytes, with the interim
+	// responses before it.
+	maxResponseHead = 64 << 10
+	// maxIdlePerHost is the largest number of idle connections to one host.
 	maxIdlePerHost = 512
-	// maxIdleTime may be longer than a server keeps a connection: a GET on one
-	// that the server has closed is repeated.
+	// maxIdleTime may be longer than a server keeps a connection: a GET on a
+	// connection that the server has closed is repeated.
 	maxIdleTime = 90 * time.Second
-	// maxIdleTimeOther is for requests that cannot be repeated. Some servers close
-	// idle connections after 5 seconds, and a creation sent on a connection that is
-	// just being closed fails, so these are closed before.
-	maxIdleTimeOther = 4 * time.Second
-	// answerBuffer is the size of what an answer is read through. A head that
-	// does not fit is read all the same, but more slowly.
-	answerBuffer = 8 << 10
+	// maxIdleTimeStandard is for requests that cannot be repeated. Some servers
+	// close idle connections after 5 seconds, and a creation that is sent at that
+	// moment fails, so these connections are closed earlier.
+	maxIdleTimeStandard = 4 * time.Second
+	// responseBuffer is the size in bytes of the buffer of a response. A head that
+	// does not fit is read more slowly.
+	responseBuffer = 8 << 10
 )
 
-// Transport is an http.RoundTripper for a few hosts that are asked often. A
-// GET or HEAD by plain http runs in its caller's goroutine alone, where
-// net/http's Transport passes each call through two fallback. Everything else,
-// above all what has a body, goes to such a Transport. Make it with
-// NewTransport; it may be used by many goroutines.
+// Transport is an http.RoundTripper for frequent calls of a few hosts. It runs
+// a GET or HEAD with the scheme http in the goroutine of its caller, where
+// http.Transport uses two more goroutines for each connection. All other
+// requests, such as those with a body, go to the transport of
+// NewStandardTransport. Make it with NewTransport. It may be used by many
+// goroutines.
 //
-// It dials what the URL names, for a second at most: no proxy, whatever the
-// environment says. It follows no redirect, asks for no compression and sends
-// no User-Agent. The head of a response may have 64 KB. Up to 512 connections
-// for each host wait 90 seconds for their next request, those of other
-// requests 4 seconds.
+// It connects to the host of the URL, for a second at most, and never to a proxy.
+// It follows no redirects, asks for no compression and sends no User-Agent. The
+// head of a response may have 64 KB. Up to 512 idle connections for each host are
+// kept for 90 seconds, or for 4 seconds by the standard transport.
 //
-// The request's context covers the call until the response's body has been read
-// to its end or closed; a call that it ends returns its error. A connection
-// that cannot be made gives a *net.OpError whose Op is "dial". A body that is
-// shorter than it should be (RFC 9112, section 8) ends in io.ErrUnexpectedEOF. Closing a body that
-// was not read to its end closes its connection; Close waits for a Read under
-// way, which ends with the context.
+// The context of a request covers the call until the body of the response has
+// been read to its end or closed. If the context ends before, the call returns
+// the context's error. A failure to connect is a *net.OpError whose Op is "dial".
+// A body that is shorter than its length (RFC 9112, section 8) ends in
+// io.ErrUnexpectedEOF. Closing a body that was not read to its end closes the
+// connection; Close waits for a Read in progress, which ends with the context.
 //
-// A GET or HEAD is repeated once, on a new connection, when the connection of
-// an earlier call ends before the first byte of the answer (RFC 9112, section
-// 9.3.1), or when its answer is 408, which a server says to idle connections
-// before it closes them (RFC 9110, section 15.5.9).
+// A GET or HEAD is repeated once, on a new connection, if a reused connection
+// ends before the first byte of the response (RFC 9112, section 9.3.1), or if the
+// response is 408, which servers send to idle connections that they close (RFC
+// 9110, section 15.5.9).
 type Transport struct {
-	other    http.Transport
-	dialer   net.Dialer
+	standard *http.Transport
+	dialer   *net.Dialer
 	idleTime time.Duration
 	idleMax  int
 
-	mu    sync.Mutex
-	idle  map[string][]*clientConn // by address, the one that waits longest first
-	timer *time.Timer              // for expire
-	armed bool
+	mu   sync.Mutex
+	idle map[string][]*clientConn // by address, the least recently used first
 }
+
+// NewStandardTransport returns a transport of net/http with the limits of a
+// Transport.
+func NewStandardTransport() *http.Transport {
+	return &http.Transport{
+		// No Proxy: backends are called directly, whatever the environment says.
+		DialContext:            newDialer().DialContext,
+		TLSHandshakeTimeout:    2 * time.Second,
+		MaxIdleConnsPerHost:    maxIdlePerHost,
+		IdleConnTimeout:        maxIdleTimeStandard,
+		MaxResponseHeaderBytes: maxResponseHead,
+		DisableCompression:     true,
+		WriteBufferSize:        8 << 10,
+		ReadBufferSize:         16 << 10,
+	}
+}
+
+func newDialer() *net.Dialer { return &net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive} }
 
 // NewTransport returns a Transport.
 func NewTransport() *Transport {
-	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}
 	return &Transport{
-		dialer: dialer, idleTime: maxIdleTime, idleMax: maxIdlePerHost,
-		idle: map[string][]*clientConn{},
-		other: http.Transport{
-			DialContext:            dialer.DialContext,
-			TLSHandshakeTimeout:    2 * time.Second,
-			MaxIdleConns:           maxIdlePerHost,
-			MaxIdleConnsPerHost:    maxIdlePerHost,
-			IdleConnTimeout:        maxIdleTimeOther,
-			MaxResponseHeaderBytes: maxAnswerHead,
-			DisableCompression:     true,
-			WriteBufferSize:        8 << 10,
-			ReadBufferSize:         16 << 10,
-			// No Proxy: backends are reached directly, whatever the environment says.
-		},
+		standard: NewStandardTransport(), dialer: newDialer(),
+		idleTime: maxIdleTime, idleMax: maxIdlePerHost, idle: map[string][]*clientConn{},
 	}
 }
 
@@ -99,10 +103,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	head, ok := appendRequest(buf.head[:0], req)
 	if !ok || !canCheckIdle {
 		buf.release()
-		return t.other.RoundTrip(req)
+		return t.standard.RoundTrip(req)
 	}
 	buf.head = head
-	ctx, addr := req.Context(), dialAddress(req.URL.Host)
+	ctx, addr := req.Context(), dialAddress(req.URL)
 	if err := ctx.Err(); err != nil {
 		buf.release()
 		return nil, err
@@ -123,9 +127,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		c.Close()
 		if !x.stop() {
-			err = ctx.Err() // final: this is not repeated
+			err = ctx.Err() // not repeated
 		}
-		if !used || !errors.Is(err, errUnanswered) {
+		if !used || !errors.Is(err, errNoResponse) {
 			buf.release()
 			return nil, err
 		}
@@ -134,41 +138,39 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // CloseIdleConnections closes the connections that no call is using.
 func (t *Transport) CloseIdleConnections() {
-	t.other.CloseIdleConnections()
+	t.standard.CloseIdleConnections()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, waiting := range t.idle {
-		closeAll(waiting)
+	for _, conns := range t.idle {
+		for _, c := range conns {
+			c.Close()
+		}
 	}
 	clear(t.idle)
-	if t.armed {
-		t.timer.Stop()
-		t.armed = false
-	}
 }
 
 // take returns the idle connection to addr that was used last, or nil.
 //
-// A server may have written to a connection while it was idle: a 408 before
-// it closes it, or more than the length of its last answer. That must not
-// become the response to the next request, so the connection is checked. It costs a
-// system call of 0.7 microseconds, where a call takes 20, and saves requests
-// from connections that are already closed. What arrives between the check
-// and the request cannot be told from a response, unless it is a 408.
+// A server may have written to an idle connection: a 408 before it closes the
+// connection, or more than the length of its last response. That must not become
+// the response to the next request, so the connection is checked, with a system
+// call of 0.7 microseconds, where a call takes 20. The check also avoids
+// connections that the server has closed. Bytes that arrive between the check and
+// the request look like a response, unless that is a 408.
 func (t *Transport) take(addr string) *clientConn {
 	for {
 		t.mu.Lock()
-		waiting := t.idle[addr]
-		last := len(waiting) - 1
+		conns := t.idle[addr]
+		last := len(conns) - 1
 		if last < 0 {
 			t.mu.Unlock()
 			return nil
 		}
-		c := waiting[last]
-		waiting[last] = nil
-		t.idle[addr] = waiting[:last]
+		c := conns[last]
+		conns[last] = nil
+		t.idle[addr] = conns[:last]
 		t.mu.Unlock()
-		if time.Since(c.since) < t.idleTime && c.silent() {
+		if c.expiry.Stop() && c.silent() {
 			return c
 		}
 		c.Close()
@@ -177,75 +179,40 @@ func (t *Transport) take(addr string) *clientConn {
 
 // put keeps c for the next call.
 func (t *Transport) put(c *clientConn) {
-	c.since = time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	waiting := t.idle[c.addr]
-	if len(waiting) >= t.idleMax {
+	if len(t.idle[c.addr]) >= t.idleMax {
 		c.Close()
 		return
 	}
-	t.idle[c.addr] = append(waiting, c)
-	if !t.armed {
-		t.arm(t.idleTime)
-	}
+	t.idle[c.addr] = append(t.idle[c.addr], c)
+	c.expiry.Reset(t.idleTime)
 }
 
-// arm has expire called after d. There is one timer for all connections.
-func (t *Transport) arm(d time.Duration) {
-	t.armed = true
-	if t.timer == nil {
-		t.timer = time.AfterFunc(d, t.expire)
-	} else {
-		t.timer.Reset(d)
-	}
-}
-
-// expire closes the connections that have been idle for too long, and arms the
-// timer for the next one.
-func (t *Transport) expire() {
+// expire closes c, which has been idle for too long.
+func (t *Transport) expire(c *clientConn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now, next := time.Now(), time.Duration(math.MaxInt64)
-	for addr, waiting := range t.idle {
-		n := slices.IndexFunc(waiting, func(c *clientConn) bool { return now.Sub(c.since) < t.idleTime })
-		if n < 0 {
-			n = len(waiting)
-		}
-		closeAll(waiting[:n])
-		if waiting = slices.Delete(waiting, 0, n); len(waiting) == 0 {
-			delete(t.idle, addr)
-			continue
-		}
-		t.idle[addr] = waiting
-		next = min(next, t.idleTime-now.Sub(waiting[0].since))
-	}
-	t.armed = false
-	if len(t.idle) > 0 {
-		t.arm(next)
-	}
-}
-
-func closeAll(conns []*clientConn) {
-	for _, c := range conns {
+	if i := slices.Index(t.idle[c.addr], c); i >= 0 {
+		t.idle[c.addr] = slices.Delete(t.idle[c.addr], i, i+1)
 		c.Close()
 	}
 }
 
-// clientConn is a connection to a server. It belongs to one call or to the
-// idle ones, and has no buffer of its own.
+// clientConn is a connection to a server. It is idle or belongs to one call. It
+// has no buffer of its own.
 type clientConn struct {
 	net.Conn
 	addr   string
-	since  time.Time   // idle since
-	silent func() bool // reports whether there is nothing to read, not even an end
+	expiry *time.Timer // of an idle connection
+	silent func() bool // of newIdleCheck
 	cut    func()      // ends reads and writes for good
 	left   int64       // bytes that may still be read
 }
 
 func (t *Transport) dial(ctx context.Context, addr string) (*clientConn, error) {
-	// The dialer does not get the context's deadline: its own timer may fire first,
-	// and a deadline that passed would look like a server that does not listen.
+	// The dialer does not get the deadline of ctx: its own timer may fire first, and
+	// then the error would be that of a server that does not listen.
 	dialing, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, cancel)
@@ -259,8 +226,10 @@ func (t *Transport) dial(ctx context.Context, addr string) (*clientConn, error) 
 	if err != nil {
 		return nil, err
 	}
-	c := &clientConn{Conn: nc, addr: addr, silent: look(nc)}
-	c.cut = func() { _ = nc.SetDeadline(time.Unix(1, 0)) }
+	c := &clientConn{Conn: nc, addr: addr, silent: newIdleCheck(nc)}
+	c.cut = func() { _ = nc.SetDeadline(past) }
+	c.expiry = time.AfterFunc(time.Hour, func() { t.expire(c) })
+	c.expiry.Stop()
 	return c, nil
 }
 
@@ -274,61 +243,60 @@ func (c *clientConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-var errHeadTooLarge = fmt.Errorf("head of more than %d bytes", maxAnswerHead)
+var errHeadTooLarge = fmt.Errorf("head of more than %d bytes", maxResponseHead)
 
-// clientBuffer is what a call needs besides its connection.
+// clientBuffer has the buffers of a call.
 type clientBuffer struct {
 	*bufio.Reader
 	head []byte // of the request
 }
 
 var clientBuffers = sync.Pool{New: func() any {
-	return &clientBuffer{Reader: bufio.NewReaderSize(nil, answerBuffer)}
+	return &clientBuffer{Reader: bufio.NewReaderSize(nil, responseBuffer)}
 }}
 
 func (b *clientBuffer) release() {
-	b.Reset(nil) // or the pool would hold a connection
+	b.Reset(nil) // lets the connection go
 	clientBuffers.Put(b)
 }
 
-// exchange is a request and its answer, whose body it is.
+// exchange is a request and its response, of which it is the body.
 type exchange struct {
 	transport *Transport
 	conn      *clientConn
 	buf       *clientBuffer
 	ctx       context.Context
-	stop      func() bool // takes conn from the context; false: too late
+	stop      func() bool // detaches conn from ctx, and reports whether it was in time
 	close     bool        // the server will close conn
 
-	mu   sync.Mutex // or a Close would give away what a Read is using
+	mu   sync.Mutex // Close must not release what Read is using
 	body io.Reader
 	err  error // how the body ended
 }
 
-// errUnanswered tells that nothing was said about the request.
-var errUnanswered = errors.New("no answer")
+// errNoResponse is the error of a connection that ended before the response.
+var errNoResponse = errors.New("no response")
 
-// start sends the request and reads the head of its answer.
+// start sends the request and reads the head of its response.
 func (x *exchange) start(req *http.Request, used bool) (*http.Response, error) {
-	x.conn.left = maxAnswerHead
+	x.conn.left = maxResponseHead
 	x.buf.Reset(x.conn)
-	// No deadline beside this, for a context that runs out of time calls cut
-	// as well. Nor is one to be taken back: a connection on which cut may have
-	// been called is not used again.
+	// cut sets the only deadline, also for a context that has one. It is never
+	// reset: a connection on which cut may have been called is not used again.
 	x.stop = context.AfterFunc(x.ctx, x.conn.cut)
 	_, err := x.conn.Write(x.buf.head)
 	if err == nil {
 		_, err = x.buf.Peek(1)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errUnanswered, err)
+		return nil, fmt.Errorf("%w: %w", errNoResponse, err)
 	}
 	resp, err := x.readHead(req)
 	if err != nil {
 		return nil, err
 	}
 	if used && resp.StatusCode == http.StatusRequestTimeout {
-		return nil, errUnanswered
+		return nil, errNoResponse
 	}
 	x.conn.left = math.MaxInt64
 	x.close = resp.Close
@@ -340,32 +308,33 @@ func (x *exchange) start(req *http.Request, used bool) (*http.Response, error) {
 	return resp, nil
 }
 
-// readHead reads up to the body of the final answer. A parser that knows
-// nothing but the usual head takes half of ReadResponse's 1.4 microseconds,
-// which is too little to have a second one.
+// readHead reads up to the body of the final response. A parser of the usual
+// heads alone would take half of ReadResponse's 1.4 microseconds, which does not
+// justify a second parser.
 func (x *exchange) readHead(req *http.Request) (*http.Response, error) {
 	for {
 		resp, err := http.ReadResponse(x.buf.Reader, req)
 		switch {
 		case err != nil && x.conn.left == 0:
-			return nil, errHeadTooLarge // whatever half a line looked like
+			return nil, errHeadTooLarge
 		case err != nil:
-			return nil, fmt.Errorf("answer not understood: %w", err)
+			return nil, fmt.Errorf("malformed response: %w", err)
 		case resp.ProtoMajor != 1:
-			return nil, fmt.Errorf("answer in %s", resp.Proto)
+			return nil, fmt.Errorf("response in %s", resp.Proto)
 		case resp.StatusCode == http.StatusSwitchingProtocols:
-			return nil, errors.New("answer switches protocols unasked")
-		case resp.StatusCode >= 200: // those below come before the final one
+			return nil, errors.New("response with status 101, which was not requested")
+		case resp.StatusCode >= 200: // not interim
 			return resp, nil
 		}
 	}
 }
 
-// end gives up the connection, to the idle ones if there can be no doubt
-// about what comes next on it.
-func (x *exchange) end(whole bool) (cut bool) {
+// end keeps the connection for another call, if the response is complete and
+// nothing can follow it, or else closes the connection. It reports whether ctx has
+// cut the connection.
+func (x *exchange) end(complete bool) (cut bool) {
 	cut = !x.stop()
-	if whole && !x.close && !cut && x.buf.Buffered() == 0 {
+	if complete && !x.close && !cut && x.buf.Buffered() == 0 {
 		x.transport.put(x.conn)
 	} else {
 		x.conn.Close()
@@ -375,7 +344,7 @@ func (x *exchange) end(whole bool) (cut bool) {
 	return cut
 }
 
-// Read reads from the body of the answer.
+// Read reads from the body of the response.
 func (x *exchange) Read(p []byte) (n int, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -392,7 +361,7 @@ func (x *exchange) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// Close ends the reading of the body.
+// Close ends the use of the body.
 func (x *exchange) Close() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -403,9 +372,9 @@ func (x *exchange) Close() error {
 	return nil
 }
 
-// appendRequest appends the head of req (RFC 9112, section 3). It refuses all
-// but plain requests, and those in which a byte could end a line or be read as
-// something else by the server; net/http knows what to do with them.
+// appendRequest appends the head of req (RFC 9112, section 3). It reports false
+// for all requests that are not simple, and for those in which a byte could end a
+// line or have another meaning for the server. They are for net/http.
 func appendRequest(b []byte, req *http.Request) (_ []byte, ok bool) {
 	u := req.URL
 	switch {
@@ -432,7 +401,7 @@ func appendRequest(b []byte, req *http.Request) (_ []byte, ok bool) {
 	for key, values := range req.Header {
 		switch textproto.CanonicalMIMEHeaderKey(key) {
 		case "Host", "Content-Length", "Transfer-Encoding", "Trailer", "Te", "Connection", "Keep-Alive", "Proxy-Connection", "Upgrade", "Expect":
-			return b, false // they would change how the message is framed
+			return b, false // they change where the message ends
 		}
 		if !isToken(key) {
 			return b, false
@@ -450,8 +419,7 @@ func appendRequest(b []byte, req *http.Request) (_ []byte, ok bool) {
 	return append(b, "\r\n\r\n"...), true
 }
 
-// isVisibleASCII tells that all bytes of s are visible ASCII, the lowest being
-// least.
+// isVisibleASCII reports whether all bytes of s are visible ASCII, from least on.
 func isVisibleASCII(s string, least byte) bool {
 	for i := range len(s) {
 		if s[i] < least || s[i] > '~' {
@@ -461,8 +429,8 @@ func isVisibleASCII(s string, least byte) bool {
 	return true
 }
 
-// isToken tells a token that is made of letters, digits, - and _ (RFC 9110,
-// section 5.6.2, has more).
+// isToken reports whether s is a token of letters, digits, - and _ (RFC 9110,
+// section 5.6.2, allows more).
 func isToken(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; !alphanumeric(c) && c != '-' && c != '_' {
@@ -472,7 +440,8 @@ func isToken(s string) bool {
 	return s != ""
 }
 
-// isSimpleHost tells an ASCII host with or without a port, and without a zone.
+// isSimpleHost reports whether s is an ASCII host with or without a port, and
+// without a zone.
 func isSimpleHost(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; !alphanumeric(c) && strings.IndexByte("-._:[]", c) < 0 {
@@ -486,10 +455,10 @@ func alphanumeric(c byte) bool {
 	return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9'
 }
 
-// dialAddress is host with a port.
-func dialAddress(host string) string {
-	if strings.LastIndexByte(host, ':') > strings.LastIndexByte(host, ']') {
-		return host
+// dialAddress returns the host of u with its port.
+func dialAddress(u *url.URL) string {
+	if u.Port() == "" {
+		return u.Host + ":80"
 	}
-	return host + ":80"
+	return u.Host
 }

@@ -16,40 +16,43 @@ import (
 	"time"
 )
 
-// TestTransportRepeats has servers that end a used connection when the next
-// request comes on it.
-func TestTransportRepeats(t *testing.T) {
-	t.Parallel()
+// TestTransportRepeats has servers that close a reused connection when a request
+// arrives on it.
+func TestTransportRepeats(t *testing.T) { eachTransport(t, testTransportRepeats) }
+
+func testTransportRepeats(t *testing.T, tr transport) {
+	_, fast := tr.(*Transport)
 	for _, test := range []struct {
 		name, method string
-		answers      []string // of each connection; the last for all later requests
+		responses    []string // of each connection
 		works        bool
 		requests     int64
 	}{
-		{"ended", http.MethodGet, []string{okAnswer, ""}, true, 3},
+		{"ended", http.MethodGet, []string{okResponse, ""}, true, 3},
 		{"ended, HEAD", http.MethodHead, []string{"HTTP/1.1 200 OK\r\n\r\n", ""}, true, 3},
-		{"408", http.MethodGet, []string{okAnswer, "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"}, true, 3},
-		{"ended amid the head", http.MethodGet, []string{okAnswer, "HTTP/1.1 2"}, false, 2},
-		{"garbage", http.MethodGet, []string{okAnswer, "\r\n\r\n"}, false, 2},
-		{"POST", http.MethodPost, []string{okAnswer, ""}, false, 2},
+		{"408", http.MethodGet, []string{okResponse, "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"}, true, 3},
+		{"ended amid the head", http.MethodGet, []string{okResponse, "HTTP/1.1 2"}, false, 2},
+		{"garbage", http.MethodGet, []string{okResponse, "\r\n\r\n"}, false, 2},
+		{"POST", http.MethodPost, []string{okResponse, ""}, false, 2},
 	} {
+		if test.name == "408" && !fast {
+			continue // net/http returns a 408 on a reused connection
+		}
 		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
 			var requests atomic.Int64
 			server := rawServer(t, func(_ int64, c net.Conn, in *bufio.Reader) {
-				for _, answer := range test.answers {
+				for _, response := range test.responses {
 					req, err := http.ReadRequest(in)
 					if err != nil {
 						return
 					}
 					_, _ = io.Copy(io.Discard, req.Body)
 					requests.Add(1)
-					if _, err := io.WriteString(c, answer); err != nil {
+					if _, err := io.WriteString(c, response); err != nil {
 						return
 					}
 				}
 			})
-			tr := newTestTransport(t)
 			call := func() error {
 				req := transportRequest(t.Context(), t, test.method, "http://"+server.addr)
 				if test.method == http.MethodPost {
@@ -76,8 +79,8 @@ func TestTransportRepeats(t *testing.T) {
 	}
 }
 
-// TestTransportRepeatsOnce has a server that ends every connection but the
-// first, which it ends later.
+// TestTransportRepeatsOnce has a server that closes the first two connections at
+// their second request, and others at their first.
 func TestTransportRepeatsOnce(t *testing.T) {
 	t.Parallel()
 	var requests atomic.Int64
@@ -90,11 +93,11 @@ func TestTransportRepeatsOnce(t *testing.T) {
 			if number > 2 || i > 0 {
 				return
 			}
-			_, _ = io.WriteString(c, okAnswer)
+			_, _ = io.WriteString(c, okResponse)
 		}
 	})
 	tr := newTestTransport(t)
-	// Two idle connections, neither of which will be of use.
+	// Two idle connections. The server will close both.
 	var both [2]*http.Response
 	for i := range both {
 		resp, err := tr.RoundTrip(transportRequest(t.Context(), t, http.MethodGet, "http://"+server.addr))
@@ -109,7 +112,7 @@ func TestTransportRepeatsOnce(t *testing.T) {
 	if n := tr.idleTo(server.addr); n != 2 {
 		t.Fatalf("%d idle connections, want 2", n)
 	}
-	if _, _, err := ask(t.Context(), t, tr, server.addr, "/"); !errors.Is(err, io.EOF) {
+	if _, _, err := get(t.Context(), t, tr, server.addr, "/"); !errors.Is(err, io.EOF) {
 		t.Errorf("error %v, want %v", err, io.EOF)
 	}
 	if conns, got := server.conns.Load(), requests.Load(); conns != 3 || got != 4 {
@@ -117,16 +120,16 @@ func TestTransportRepeatsOnce(t *testing.T) {
 	}
 }
 
-// TestTransportIdleSpeaks has servers that do something to an idle
-// connection: nothing of it is the answer of the next request, which is sent
-// to another connection.
-func TestTransportIdleSpeaks(t *testing.T) {
+// TestTransportUnsolicited has servers that write to an idle connection or close
+// it. That must not be the response to the next request, which is sent on another
+// connection.
+func TestTransportUnsolicited(t *testing.T) {
 	t.Parallel()
-	for name, unasked := range map[string]string{
-		"408":            "HTTP/1.1 408 Request Timeout\r\nContent-Length: 5\r\n\r\nwrong",
-		"another answer": "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong",
-		"one byte":       "\n",
-		"the end":        "",
+	for name, unsolicited := range map[string]string{
+		"408":              "HTTP/1.1 408 Request Timeout\r\nContent-Length: 5\r\n\r\nwrong",
+		"another response": "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong",
+		"one byte":         "\n",
+		"the end":          "",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -138,27 +141,27 @@ func TestTransportIdleSpeaks(t *testing.T) {
 						return
 					}
 					requests.Add(1)
-					_, _ = io.WriteString(c, okAnswer)
+					_, _ = io.WriteString(c, okResponse)
 					if number == 1 {
 						break
 					}
 				}
 				<-idle
-				_, _ = io.WriteString(c, unasked)
-				if unasked == "" {
+				_, _ = io.WriteString(c, unsolicited)
+				if unsolicited == "" {
 					c.Close()
 				}
 				_, _ = io.Copy(io.Discard, in)
 			})
 			tr := newTestTransport(t)
 			for i := range 3 {
-				_, body, err := ask(t.Context(), t, tr, server.addr, "/")
+				_, body, err := get(t.Context(), t, tr, server.addr, "/")
 				if err != nil || body != "ok" {
 					t.Errorf("%q, %v", body, err)
 				}
 				if i == 0 {
 					close(idle)
-					eventually(t, "it arrived", func() bool { return tr.heard(t, server.addr) })
+					eventually(t, "it arrived", func() bool { return tr.readable(t, server.addr) })
 				}
 			}
 			if conns, got := server.conns.Load(), requests.Load(); conns != 2 || got != 3 {
@@ -168,9 +171,9 @@ func TestTransportIdleSpeaks(t *testing.T) {
 	}
 }
 
-// heard tells whether something can be read on the idle connection to addr, and
-// leaves it there.
-func (t *Transport) heard(tb testing.TB, addr string) (ok bool) {
+// readable reports whether something can be read on the idle connection to addr,
+// and leaves it there.
+func (t *Transport) readable(tb testing.TB, addr string) (ok bool) {
 	tb.Helper()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -188,11 +191,12 @@ func (t *Transport) heard(tb testing.TB, addr string) (ok bool) {
 	return ok
 }
 
-// TestTransportManyCallers has each caller find its own answer, among some
-// that are broken off, cut short, or end their connection.
-func TestTransportManyCallers(t *testing.T) {
-	t.Parallel()
-	tr := newTestTransport(t)
+// TestTransportManyCallers checks that each of many concurrent callers gets its
+// own response, while other calls are canceled, get short responses or lose their
+// connections.
+func TestTransportManyCallers(t *testing.T) { eachTransport(t, testTransportManyCallers) }
+
+func testTransportManyCallers(t *testing.T, tr transport) {
 	server := rawServer(t, func(_ int64, c net.Conn, in *bufio.Reader) {
 		for {
 			req, err := http.ReadRequest(in)
@@ -208,7 +212,7 @@ func TestTransportManyCallers(t *testing.T) {
 				fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nId: %s\r\nContent-Length: %d\r\n\r\n%s", id, len(body)+1, body)
 				return
 			case "long":
-				_, err = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nId: %s\r\nContent-Length: %d\r\n\r\n%s", id, len(body), body+okAnswer)
+				_, err = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nId: %s\r\nContent-Length: %d\r\n\r\n%s", id, len(body), body+okResponse)
 			default:
 				_, err = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nId: %s\r\nContent-Length: %d\r\n\r\n%s", id, len(body), body)
 			}
@@ -217,12 +221,16 @@ func TestTransportManyCallers(t *testing.T) {
 			}
 		}
 	})
+	_, fast := tr.(*Transport)
 	kinds := []string{"", "chunked", "", "ends", "", "short", "", "early", "long", "canceled"}
 	var all sync.WaitGroup
 	for caller := range 64 {
 		all.Go(func() {
 			for i := range 100 {
 				id, kind := fmt.Sprintf("%d-%d", caller, i), kinds[(caller+i)%len(kinds)]
+				if kind == "long" && !fast {
+					continue // net/http may see what follows the response too late
+				}
 				ctx, cancel := context.WithCancel(t.Context())
 				if kind == "canceled" {
 					go cancel()
@@ -251,11 +259,11 @@ func TestTransportManyCallers(t *testing.T) {
 	all.Wait()
 }
 
-// TestTransportBodyOfMany has a body read and closed by several at once.
+// TestTransportBodyOfMany reads and closes a body in several goroutines at once.
 func TestTransportBodyOfMany(t *testing.T) { eachTransport(t, testTransportBodyOfMany) }
 
-func testTransportBodyOfMany(t *testing.T, tr http.RoundTripper) {
-	server := saying(t, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"+strings.Repeat("x", 1000))
+func testTransportBodyOfMany(t *testing.T, tr transport) {
+	server := responding(t, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"+strings.Repeat("x", 1000))
 	for range 100 {
 		resp, err := tr.RoundTrip(transportRequest(t.Context(), t, http.MethodGet, "http://"+server.addr))
 		if err != nil {
@@ -272,7 +280,7 @@ func testTransportBodyOfMany(t *testing.T, tr http.RoundTripper) {
 
 func TestTransportIdleEnds(t *testing.T) {
 	t.Parallel()
-	server := saying(t, okAnswer)
+	server := responding(t, okResponse)
 	busy := func(tr *Transport, n int) {
 		t.Helper()
 		var bodies []io.ReadCloser
@@ -296,7 +304,7 @@ func TestTransportIdleEnds(t *testing.T) {
 		t.Errorf("%d idle connections, want 3", n)
 	}
 	tr.CloseIdleConnections()
-	eventually(t, "all closed when asked", gone)
+	eventually(t, "all closed by CloseIdleConnections", gone)
 	busy(tr, 1)
 	if n := tr.idleTo(server.addr); n != 1 {
 		t.Errorf("%d idle connections after that, want 1", n)
@@ -307,21 +315,7 @@ func TestTransportIdleEnds(t *testing.T) {
 	tr.idleTime = time.Millisecond
 	for range 2 {
 		busy(tr, 3)
-		eventually(t, "all closed by the clock", gone)
-		eventually(t, "clock at rest", func() bool {
-			tr.mu.Lock()
-			defer tr.mu.Unlock()
-			return !tr.armed && len(tr.idle) == 0
-		})
-	}
-
-	// The clock has not come yet, but the connection is too old.
-	tr = newTestTransport(t)
-	busy(tr, 2)
-	before := server.conns.Load()
-	tr.idleTime = 0
-	busy(tr, 1)
-	if got := server.conns.Load() - before; got != 1 {
-		t.Errorf("%d connections made, want 1", got)
+		eventually(t, "all expired", gone)
+		eventually(t, "none idle", func() bool { return tr.idleTo(server.addr) == 0 })
 	}
 }
