@@ -22,7 +22,7 @@ import (
 )
 
 // running starts a server with the routes that routes adds.
-func running(t *testing.T, log *slog.Logger, ready func(context.Context) error, routes func(chi.Router)) *Server {
+func running(t *testing.T, standard bool, log *slog.Logger, ready func(context.Context) error, routes func(chi.Router)) *Server {
 	t.Helper()
 	s, err := New("listing-service", "127.0.0.1:0", log)
 	if err != nil {
@@ -31,6 +31,7 @@ func running(t *testing.T, log *slog.Logger, ready func(context.Context) error, 
 	r := httpapi.NewRouter()
 	s.Health(r)
 	routes(r)
+	s.Standard = standard
 	s.Start(r, ready)
 	t.Cleanup(func() {
 		if err := s.Stop(); err != nil {
@@ -38,6 +39,18 @@ func running(t *testing.T, log *slog.Logger, ready func(context.Context) error, 
 		}
 	})
 	return s
+}
+
+// eachHTTP runs a test with both implementations of HTTP/1.1: an operator may
+// choose either.
+func eachHTTP(t *testing.T, test func(t *testing.T, standard bool)) {
+	t.Parallel()
+	for name, standard := range map[string]bool{"fast": false, "std": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, standard)
+		})
+	}
 }
 
 func ready(context.Context) error { return nil }
@@ -76,7 +89,7 @@ const (
 func TestHealth(t *testing.T) {
 	t.Parallel()
 	var database error
-	s := running(t, slog.New(slog.DiscardHandler), func(ctx context.Context) error {
+	s := running(t, false, slog.New(slog.DiscardHandler), func(ctx context.Context) error {
 		if _, limited := ctx.Deadline(); !limited {
 			t.Error("readiness has no deadline")
 		}
@@ -103,10 +116,11 @@ func TestHealth(t *testing.T) {
 
 // TestDrain tests that /readyz fails while other requests are served, and that then
 // the listener closes while a request in progress is served.
-func TestDrain(t *testing.T) {
-	t.Parallel()
+func TestDrain(t *testing.T) { eachHTTP(t, testDrain) }
+
+func testDrain(t *testing.T, standard bool) {
 	begun, leave := make(chan struct{}), make(chan struct{})
-	s := running(t, slog.New(slog.DiscardHandler), ready, func(r chi.Router) {
+	s := running(t, standard, slog.New(slog.DiscardHandler), ready, func(r chi.Router) {
 		r.Get("/fast", func(w http.ResponseWriter, _ *http.Request) { writeOK(w) })
 		r.Get("/slow", func(w http.ResponseWriter, _ *http.Request) {
 			close(begun)
@@ -158,10 +172,11 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-func TestPanic(t *testing.T) {
-	t.Parallel()
+func TestPanic(t *testing.T) { eachHTTP(t, testPanic) }
+
+func testPanic(t *testing.T, standard bool) {
 	var log safeBuilder
-	s := running(t, slog.New(slog.NewTextHandler(&log, nil)), ready, func(r chi.Router) {
+	s := running(t, standard, slog.New(slog.NewTextHandler(&log, nil)), ready, func(r chi.Router) {
 		r.Get("/before", func(http.ResponseWriter, *http.Request) { panic("secret") })
 		r.Get("/amid", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, `{"result":true,`)
@@ -244,9 +259,10 @@ func TestRequestDeadline(t *testing.T) {
 }
 
 // TestHeaderSize sends the longest request line of a batch, and a longer one.
-func TestHeaderSize(t *testing.T) {
-	t.Parallel()
-	s := running(t, slog.New(slog.DiscardHandler), ready, func(r chi.Router) {
+func TestHeaderSize(t *testing.T) { eachHTTP(t, testHeaderSize) }
+
+func testHeaderSize(t *testing.T, standard bool) {
+	s := running(t, standard, slog.New(slog.DiscardHandler), ready, func(r chi.Router) {
 		r.Get("/batch", func(w http.ResponseWriter, _ *http.Request) { writeOK(w) })
 	})
 	wantResponse(t, s.URL()+"/batch?"+strings.Repeat("user_id=9223372036854775807&", 1000), 200, ok)
@@ -295,9 +311,10 @@ func TestListen(t *testing.T) {
 }
 
 // TestFailed breaks the listener of a running server.
-func TestFailed(t *testing.T) {
-	t.Parallel()
-	s := running(t, slog.New(slog.DiscardHandler), ready, func(chi.Router) {})
+func TestFailed(t *testing.T) { eachHTTP(t, testFailed) }
+
+func testFailed(t *testing.T, standard bool) {
+	s := running(t, standard, slog.New(slog.DiscardHandler), ready, func(chi.Router) {})
 	s.listener.Close()
 	if err := <-s.Failed(); err == nil || !strings.Contains(err.Error(), "listing-service") {
 		t.Errorf("error %v, want one that names the service", err)

@@ -21,7 +21,7 @@ import (
 const writeLimit = time.Second
 
 // impatient returns a server whose limits are short enough for a test.
-func impatient(t *testing.T, routes func(chi.Router)) *Server {
+func impatient(t *testing.T, standard bool, routes func(chi.Router)) *Server {
 	t.Helper()
 	s, err := New("listing-service", "127.0.0.1:0", slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -34,7 +34,9 @@ func impatient(t *testing.T, routes func(chi.Router)) *Server {
 	h.ReadTimeout = 200 * time.Millisecond
 	h.WriteTimeout = writeLimit
 	h.IdleTimeout = 200 * time.Millisecond
-	s.http = http1.NewServer(h)
+	if s.http = h; !standard {
+		s.http = http1.NewServer(h)
+	}
 	go s.http.Serve(s.listener)
 	t.Cleanup(func() {
 		if err := s.Stop(); err != nil {
@@ -45,10 +47,11 @@ func impatient(t *testing.T, routes func(chi.Router)) *Server {
 }
 
 // TestSlowClients tests that a client that is slow at any step is disconnected.
-func TestSlowClients(t *testing.T) {
-	t.Parallel()
+func TestSlowClients(t *testing.T) { eachHTTP(t, testSlowClients) }
+
+func testSlowClients(t *testing.T, standard bool) {
 	large := []byte(strings.Repeat("x", 32<<20)) // more than the sockets between hold
-	s := impatient(t, func(r chi.Router) {
+	s := impatient(t, standard, func(r chi.Router) {
 		r.Post("/read", httpapi.Handle(slog.New(slog.DiscardHandler), func(w http.ResponseWriter, r *http.Request) error {
 			if _, err := httpapi.ReadBody(w, r, "application/json"); err != nil {
 				return err
@@ -117,11 +120,12 @@ func TestSlowClients(t *testing.T) {
 
 // TestStreamsOutliveLimits sends events for longer than any limit of a request,
 // until the server stops.
-func TestStreamsOutliveLimits(t *testing.T) {
-	t.Parallel()
+func TestStreamsOutliveLimits(t *testing.T) { eachHTTP(t, testStreamsOutliveLimits) }
+
+func testStreamsOutliveLimits(t *testing.T, standard bool) {
 	const count = 20
 	ended := make(chan struct{})
-	s := impatient(t, func(r chi.Router) {
+	s := impatient(t, standard, func(r chi.Router) {
 		r.Get("/stream", func(w http.ResponseWriter, r *http.Request) {
 			defer close(ended)
 			e := httpapi.NewEvents(w, r, httpapi.StreamLimits{KeepAlive: time.Minute, Write: time.Minute})
