@@ -2,14 +2,12 @@
 // never older than their requests.
 //
 // The usual way, to join a call that is in flight, is not fresh: the call may
-// have read its data before the last write of a caller that joins it. Here a
-// caller that finds a call in flight waits for the next one, which starts when
-// the first ends and serves every caller that waits by then. So every call
-// starts after its callers came, and under load there are at most a call in
-// flight and a pending one. Waiting pays only where many callers ask: a caller
-// that finds the call of a single caller in flight starts its own at once. And a
-// caller that starts one lets the other goroutines that are ready to run come
-// first, so that calls that only compute are shared as well.
+// have read its data before the last write of a caller that joins it. Here
+// callers join only a pending call. It starts when a call in flight ends, or at
+// once while there are few, so that under load there are at most a call in flight
+// and a pending one. A caller that starts a call lets the other goroutines that
+// are ready to run come first, so that calls that only compute are shared as
+// well.
 //
 // [Group] is for equal requests, [Batch] for requests by key. Package publicapi
 // batches backend calls, graph/transport shares GraphQL operations, and
@@ -19,45 +17,150 @@ package coalesce
 import (
 	"context"
 	"fmt"
+	"maps"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 )
 
-// maxPending is how long a pending call waits for the one before it, which may
-// hang.
-const maxPending = 50 * time.Millisecond
+const (
+	// maxPending is how long a pending call waits for those in flight, which may
+	// hang.
+	maxPending = 50 * time.Millisecond
+	// maxUnshared is how many calls of one key, each of a single caller, may be in
+	// flight before the next one waits. Where requests are seldom equal, the few
+	// that are would else take up to twice as long as the others.
+	maxUnshared = 2
+	// maxBatches is how many calls of a Batch may be in flight before the next one
+	// waits for one of them to end. It bounds the load on a slow service.
+	maxBatches = 8
+)
 
-// maxLone is how many calls of one key, each of a single caller, may be in
-// flight before the next one waits. Where requests are seldom equal, the few
-// that are would else take up to twice as long for nothing.
-const maxLone = 2
+// queue has calls that serve requests of type R: some in flight and at most one
+// pending.
+type queue[R, V any] struct {
+	serve   func(ctx context.Context, requests []R) (V, error)
+	wait    func(inFlight []*call[R, V]) bool // whether a pending call waits for one of these to end
+	maxSize int                               // of the requests of a call, unless it has only one
+	onIdle  func()                            // called with mu locked when there are no more calls
+
+	mu       *sync.Mutex
+	inFlight []*call[R, V] // the oldest first, without those that were overtaken
+	pending  *call[R, V]
+}
+
+// call is one call for a leader, which may start it, and waiters.
+type call[R, V any] struct {
+	ctx      context.Context // the leader's
+	requests []R             // the leader's and those of the waiters
+	size     int             // of all requests
+	done     chan struct{}
+	value    V
+	err      error
+}
+
+// do returns the value of a call that starts after do was called. mu is locked;
+// do unlocks it.
+func (q *queue[R, V]) do(ctx context.Context, request R, size int) (V, error) {
+	if c := q.pending; c != nil && c.size+size > q.maxSize { // full
+		q.pending, q.inFlight = nil, append(q.inFlight, c)
+		go q.run(c)
+	}
+	leader := q.pending == nil
+	if leader {
+		q.pending = &call[R, V]{ctx: ctx, done: make(chan struct{})}
+	}
+	c := q.pending
+	c.requests = append(c.requests, request)
+	c.size += size
+	wait := q.wait(q.inFlight)
+	q.mu.Unlock()
+
+	switch {
+	case !leader:
+	case wait:
+		time.AfterFunc(maxPending, func() { q.runPending(c) })
+	default:
+		runtime.Gosched()
+		switch {
+		case !q.start(c):
+		case len(c.requests) > 1:
+			go q.run(c)
+		default:
+			defer q.end(c)
+			return q.serve(ctx, c.requests)
+		}
+	}
+	select {
+	case <-c.done:
+		return c.value, c.err
+	case <-ctx.Done():
+		var none V
+		return none, ctx.Err()
+	}
+}
+
+// start makes c a call in flight, and reports false if it is no longer pending.
+func (q *queue[R, V]) start(c *call[R, V]) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.pending != c {
+		return false
+	}
+	if q.wait(q.inFlight) {
+		// c waited for maxPending: the oldest call may hang, and no longer counts.
+		q.inFlight = slices.Delete(q.inFlight, 0, 1)
+	}
+	q.pending, q.inFlight = nil, append(q.inFlight, c)
+	return true
+}
+
+func (q *queue[R, V]) runPending(c *call[R, V]) {
+	if q.start(c) {
+		q.run(c)
+	}
+}
+
+func (q *queue[R, V]) run(c *call[R, V]) {
+	defer q.end(c)
+	defer close(c.done)
+	defer func() {
+		// A panic in this goroutine would end the program.
+		if p := recover(); p != nil {
+			c.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	c.value, c.err = q.serve(context.WithoutCancel(c.ctx), c.requests)
+}
+
+// end ends a call and starts the pending one.
+func (q *queue[R, V]) end(c *call[R, V]) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.Index(q.inFlight, c)
+	if i < 0 { // it was overtaken
+		return
+	}
+	q.inFlight = slices.Delete(q.inFlight, i, i+1)
+	switch next := q.pending; {
+	case next != nil && !q.wait(q.inFlight):
+		go func() {
+			runtime.Gosched()
+			q.runPending(next)
+		}()
+	case next == nil && len(q.inFlight) == 0:
+		q.onIdle()
+	}
+}
+
+type function[V any] func(context.Context) (V, error)
 
 // Group coalesces calls of equal keys of type K. Its zero value is ready.
 type Group[K comparable, V any] struct {
-	mu   sync.Mutex
-	keys map[K]*keyState[V]
-}
-
-// keyState has the calls of one key while there are any.
-type keyState[V any] struct {
-	inFlight int
-	started  int      // calls started so far
-	last     int      // the number of the last call started, 0 when it has ended
-	shared   bool     // whether the last call has several callers
-	pending  *call[V] // the next call, nil while it has no callers
-}
-
-// call is one call, with the callers that it serves: a leader, which may start
-// it, and waiters.
-type call[V any] struct {
-	ctx     context.Context // the leader's
-	f       func(context.Context) (V, error)
-	callers int
-	done    chan struct{}
-	value   V
-	err     error
+	mu     sync.Mutex
+	queues map[K]*queue[function[V], V] // of the keys that have calls
 }
 
 // Do returns the value of f, called by this caller or by another one with an
@@ -69,139 +172,41 @@ type call[V any] struct {
 // waiters: f must end by itself.
 func (g *Group[K, V]) Do(ctx context.Context, key K, f func(context.Context) (V, error)) (V, error) {
 	g.mu.Lock()
-	s := g.keys[key]
-	if s == nil {
-		if g.keys == nil {
-			g.keys = map[K]*keyState[V]{}
+	q := g.queues[key]
+	if q == nil {
+		q = &queue[function[V], V]{
+			serve: func(ctx context.Context, equal []function[V]) (V, error) { return equal[0](ctx) },
+			wait: func(inFlight []*call[function[V], V]) bool {
+				n := len(inFlight)
+				return n >= maxUnshared || n > 0 && len(inFlight[n-1].requests) > 1
+			},
+			onIdle: func() { delete(g.queues, key) },
+			mu:     &g.mu,
 		}
-		s = &keyState[V]{}
-		g.keys[key] = s
-	}
-	c := s.pending
-	leader := c == nil
-	if leader {
-		c = &call[V]{ctx: ctx, f: f, done: make(chan struct{})}
-		s.pending = c
-	}
-	c.callers++
-	wait := s.last != 0 && (s.shared || s.inFlight >= maxLone)
-	g.mu.Unlock()
-	switch {
-	case !leader:
-	case wait:
-		time.AfterFunc(maxPending, func() { g.startPending(key, s, c) })
-	default:
-		yield()
-		if number, ok := g.start(s, c); ok {
-			if c.callers == 1 {
-				defer g.end(key, s, number)
-				return f(ctx)
-			}
-			go g.run(key, s, c, number)
+		if g.queues == nil {
+			g.queues = map[K]*queue[function[V], V]{}
 		}
+		g.queues[key] = q
 	}
-	return c.wait(ctx)
+	return q.do(ctx, f, 0)
 }
-
-// start marks a pending call as started and returns its number; ok is false if
-// it has been started already.
-func (g *Group[K, V]) start(s *keyState[V], c *call[V]) (number int, ok bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if s.pending != c {
-		return 0, false
-	}
-	s.pending = nil
-	s.inFlight++
-	s.started++
-	s.last, s.shared = s.started, c.callers > 1
-	return s.last, true
-}
-
-func (g *Group[K, V]) startPending(key K, s *keyState[V], c *call[V]) {
-	if number, ok := g.start(s, c); ok {
-		g.run(key, s, c, number)
-	}
-}
-
-func (g *Group[K, V]) run(key K, s *keyState[V], c *call[V], number int) {
-	defer g.end(key, s, number)
-	c.run()
-}
-
-// end ends a call and starts the pending one, unless a later call was started.
-func (g *Group[K, V]) end(key K, s *keyState[V], number int) {
-	g.mu.Lock()
-	s.inFlight--
-	c := s.pending
-	if number == s.last {
-		s.last = 0
-	} else {
-		c = nil
-	}
-	if s.inFlight == 0 && s.pending == nil {
-		delete(g.keys, key)
-	}
-	g.mu.Unlock()
-	if c != nil {
-		go func() {
-			yield()
-			g.startPending(key, s, c)
-		}()
-	}
-}
-
-func (c *call[V]) wait(ctx context.Context) (V, error) {
-	select {
-	case <-c.done:
-		return c.value, c.err
-	case <-ctx.Done():
-		var none V
-		return none, ctx.Err()
-	}
-}
-
-func (c *call[V]) run() {
-	defer close(c.done)
-	defer func() {
-		// A panic in this goroutine would end the program.
-		if p := recover(); p != nil {
-			c.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		}
-	}()
-	c.value, c.err = c.f(context.WithoutCancel(c.ctx))
-}
-
-// yield lets the goroutines that are ready to run come first: on an idle
-// machine there are none, and it takes no time.
-func yield() { runtime.Gosched() }
 
 // Batch coalesces requests by key into calls for many keys. Make it with
 // NewBatch.
 type Batch[K comparable, V any] struct {
-	fetch   func(context.Context, []K) (map[K]V, error)
-	maxKeys int
-
-	mu       sync.Mutex
-	inFlight int
-	pending  *batchCall[K, V]
-}
-
-// maxBatches is how many calls of a Batch may be in flight before the next one
-// waits for one of them to end. It bounds the load on a slow service; on a busy
-// machine it is yield that makes batches large.
-const maxBatches = 8
-
-type batchCall[K comparable, V any] struct {
-	call[map[K]V]
-	requests [][]K // the keys of each caller
-	keys     int   // in all requests
+	queue queue[[]K, map[K]V]
 }
 
 // NewBatch returns a Batch over fetch, which returns the values that there are
 // for distinct keys: at most maxKeys, unless one caller has more.
 func NewBatch[K comparable, V any](maxKeys int, fetch func(context.Context, []K) (map[K]V, error)) *Batch[K, V] {
-	return &Batch[K, V]{fetch: fetch, maxKeys: maxKeys}
+	return &Batch[K, V]{queue[[]K, map[K]V]{
+		serve:   func(ctx context.Context, requests [][]K) (map[K]V, error) { return fetch(ctx, distinct(requests)) },
+		wait:    func(inFlight []*call[[]K, map[K]V]) bool { return len(inFlight) >= maxBatches },
+		maxSize: maxKeys,
+		onIdle:  func() {},
+		mu:      &sync.Mutex{},
+	}}
 }
 
 // Load returns the values of distinct keys, and maybe of other callers' keys
@@ -209,94 +214,20 @@ func NewBatch[K comparable, V any](maxKeys int, fetch func(context.Context, []K)
 // returns. As with Group.Do, the values are fetched after Load began, a single
 // caller's fetch gets its ctx, and an error goes to the callers of one call.
 func (b *Batch[K, V]) Load(ctx context.Context, keys []K) (map[K]V, error) {
-	b.mu.Lock()
-	c := b.pending
-	if c != nil && c.keys+len(keys) > b.maxKeys { // full
-		b.pending = nil
-		b.inFlight++
-		go b.run(c)
-		c = nil
-	}
-	leader := c == nil
-	if leader {
-		c = &batchCall[K, V]{}
-		c.ctx, c.done = ctx, make(chan struct{})
-		b.pending = c
-	}
-	c.requests = append(c.requests, keys)
-	c.keys += len(keys)
-	wait := b.inFlight >= maxBatches
-	b.mu.Unlock()
-	switch {
-	case !leader:
-	case wait:
-		time.AfterFunc(maxPending, func() { b.startPending(c) })
-	default:
-		yield()
-		if b.start(c) {
-			if len(c.requests) == 1 {
-				defer b.end()
-				return b.fetch(ctx, keys)
-			}
-			go b.run(c)
-		}
-	}
-	return c.wait(ctx)
+	b.queue.mu.Lock()
+	return b.queue.do(ctx, keys, len(keys))
 }
 
-// start marks a pending call as started, and reports false if it has been
-// started already.
-func (b *Batch[K, V]) start(c *batchCall[K, V]) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.pending != c {
-		return false
+// distinct returns the keys of all requests, each once.
+func distinct[K comparable](requests [][]K) []K {
+	if len(requests) == 1 {
+		return requests[0]
 	}
-	b.pending = nil
-	b.inFlight++
-	return true
-}
-
-func (b *Batch[K, V]) startPending(c *batchCall[K, V]) {
-	if b.start(c) {
-		b.run(c)
-	}
-}
-
-func (b *Batch[K, V]) run(c *batchCall[K, V]) {
-	defer b.end()
-	c.f = func(ctx context.Context) (map[K]V, error) { return b.fetch(ctx, c.distinctKeys()) }
-	c.run()
-}
-
-// end ends a call and starts the pending one.
-func (b *Batch[K, V]) end() {
-	b.mu.Lock()
-	b.inFlight--
-	c := b.pending
-	b.mu.Unlock()
-	if c != nil {
-		go func() {
-			yield()
-			b.startPending(c)
-		}()
-	}
-}
-
-// distinctKeys returns the keys of all callers, each once.
-func (c *batchCall[K, V]) distinctKeys() []K {
-	if len(c.requests) == 1 {
-		return c.requests[0]
-	}
-	seen := make(map[K]struct{}, c.keys)
-	all := make([]K, 0, c.keys)
-	for _, keys := range c.requests {
+	all := map[K]struct{}{}
+	for _, keys := range requests {
 		for _, k := range keys {
-			if _, ok := seen[k]; !ok {
-				seen[k] = struct{}{}
-				all = append(all, k)
-			}
+			all[k] = struct{}{}
 		}
 	}
-	return all
+	return slices.Collect(maps.Keys(all))
 }

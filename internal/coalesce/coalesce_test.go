@@ -18,7 +18,7 @@ import (
 func fill(g *Group[int, int], end func() (int, error)) (release func()) {
 	started, released := make(chan struct{}), make(chan struct{})
 	var callers sync.WaitGroup
-	for range maxLone {
+	for range maxUnshared {
 		callers.Go(func() {
 			_, _ = g.Do(context.Background(), 1, func(context.Context) (int, error) {
 				started <- struct{}{}
@@ -110,32 +110,77 @@ func hangingCallIsOvertaken(t *testing.T) {
 	wg.Wait()
 }
 
-// maxLone calls of a single caller start without a wait. Waiters wait for the
-// call that started last, also when it has several callers.
+// maxUnshared calls of a single caller start without a wait. Callers that come
+// then, or while a shared call is in flight, wait for the end of a call and share
+// the next one.
 func TestWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		const ms = time.Millisecond
 		var g Group[int, time.Duration]
-		start := time.Now()
-		started := make([]time.Duration, 8)
+		begin := time.Now()
+		started := make([]time.Duration, 6)
 		var wg sync.WaitGroup
 		for i := range started {
-			time.Sleep(time.Millisecond)
+			time.Sleep(2 * ms)
 			wg.Go(func() {
 				started[i], _ = g.Do(t.Context(), 1, func(context.Context) (time.Duration, error) {
-					since := time.Since(start)
-					time.Sleep(2*time.Millisecond + maxPending/10) // six others come meanwhile
+					since := time.Since(begin)
+					time.Sleep(7 * ms)
 					return since, nil
 				})
 			})
 		}
 		wg.Wait()
-		for i, at := range started {
-			started[i] = at.Round(time.Millisecond)
-		}
-		const ms = time.Millisecond
-		want := []time.Duration{1 * ms, 2 * ms, 9 * ms, 9 * ms, 9 * ms, 9 * ms, 9 * ms, 9 * ms}
+		want := []time.Duration{2 * ms, 4 * ms, 9 * ms, 9 * ms, 16 * ms, 16 * ms}
 		if !slices.Equal(started, want) {
-			t.Errorf("their calls started at %v, want %v", started, want)
+			t.Errorf("the calls started at %v, want %v", started, want)
+		}
+	})
+}
+
+// However long calls take, not more than so many are started in a time: each one
+// that waits for maxPending overtakes one. When they are fast again, few are in
+// flight.
+func TestSlowCallsAreOvertakenOneByOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g Group[int, int]
+		var calls, inFlight, most atomic.Int64
+		slow := true
+		load := func() {
+			_, _ = g.Do(t.Context(), 1, func(context.Context) (int, error) {
+				calls.Add(1)
+				n := inFlight.Add(1)
+				defer inFlight.Add(-1)
+				most.Store(max(most.Load(), n))
+				if slow {
+					time.Sleep(10 * maxPending)
+				} else {
+					time.Sleep(time.Millisecond)
+				}
+				return 1, nil
+			})
+		}
+		run := func() {
+			var wg sync.WaitGroup
+			for i := range 30 {
+				wg.Go(func() {
+					time.Sleep(time.Duration(i) * time.Millisecond)
+					for end := time.Now().Add(20 * maxPending); time.Now().Before(end); {
+						load()
+					}
+				})
+			}
+			wg.Wait()
+		}
+		run()
+		if most.Load() > 11 {
+			t.Errorf("%d slow calls were in flight, want one for each maxPending", most.Load())
+		}
+		slow = false
+		most.Store(0)
+		run()
+		if most.Load() > maxUnshared {
+			t.Errorf("%d fast calls were in flight", most.Load())
 		}
 	})
 }

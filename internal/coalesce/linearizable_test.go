@@ -195,8 +195,8 @@ func TestGroupIsFresh(t *testing.T) {
 	wantFresh(t, func(ctx context.Context, l *logs, keys []int) (map[int]int64, error) {
 		return g.Do(ctx, fmt.Sprint(keys), func(ctx context.Context) (map[int]int64, error) { return l.fetch(ctx, keys) })
 	})
-	if len(g.keys) != 0 {
-		t.Errorf("%d keys are remembered after the last response", len(g.keys))
+	if len(g.queues) != 0 {
+		t.Errorf("%d keys have calls after the last response", len(g.queues))
 	}
 }
 
@@ -208,34 +208,45 @@ func TestBatchIsFreshAndWhole(t *testing.T) {
 		once.Do(func() { all = l })
 		return b.Load(ctx, keys)
 	})
-	if b.inFlight != 0 || b.pending != nil {
-		t.Errorf("%d calls are in flight after the last response", b.inFlight)
+	if b.queue.pending != nil || len(b.queue.inFlight) != 0 {
+		t.Errorf("%d calls are in flight after the last response", len(b.queue.inFlight))
 	}
 }
 
 // The same check finds that joining a call in flight is stale, so it can fail.
 func TestCheckFindsStaleJoins(t *testing.T) {
+	type call struct {
+		done  chan struct{}
+		found map[int]int64
+		err   error
+	}
 	var mu sync.Mutex
-	inFlight := map[string]*call[map[int]int64]{}
+	inFlight := map[string]*call{}
 	naive := func(ctx context.Context, l *logs, keys []int) (map[int]int64, error) {
 		key := fmt.Sprint(keys)
 		mu.Lock()
 		c := inFlight[key]
 		if c == nil {
-			c = &call[map[int]int64]{ctx: context.WithoutCancel(ctx), done: make(chan struct{})}
-			c.f = func(ctx context.Context) (map[int]int64, error) {
+			c = &call{done: make(chan struct{}), err: errors.New("panic")}
+			inFlight[key] = c
+			go func() {
+				defer close(c.done)
 				defer func() {
+					_ = recover()
 					mu.Lock()
 					delete(inFlight, key)
 					mu.Unlock()
 				}()
-				return l.fetch(ctx, keys)
-			}
-			inFlight[key] = c
-			go c.run()
+				c.found, c.err = l.fetch(context.WithoutCancel(ctx), keys)
+			}()
 		}
 		mu.Unlock()
-		return c.wait(ctx)
+		select {
+		case <-c.done:
+			return c.found, c.err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 	result := porcupine.Unknown
 	for try := 0; try < 3 && result == porcupine.Unknown; try++ {
