@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestDoorSettings starts the program with settings that are wrong.
-func TestDoorSettings(t *testing.T) {
+// TestPublicFlags starts the public layer with flags that are wrong.
+func TestPublicFlags(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := func(name, text string) string {
@@ -41,8 +41,8 @@ func TestDoorSettings(t *testing.T) {
 	}
 }
 
-// TestPagesOfOthers asks as browsers do for pages of other sites.
-func TestPagesOfOthers(t *testing.T) {
+// TestPagesOfOtherOrigins sends the requests of pages of another origin.
+func TestPagesOfOtherOrigins(t *testing.T) {
 	t.Parallel()
 	const page = "https://www.example.com"
 	closed, open := start(t, "--data-dir", t.TempDir()), start(t, "--data-dir", t.TempDir(), "--allowed-origins", page)

@@ -23,14 +23,14 @@ import (
 	"github.com/veranda-go/veranda/internal/testenv"
 )
 
-// browser is a tab of a headless Chromium that keeps an eye on what a page
-// must not do.
+// browser is a tab of a headless Chromium. It records violations: what a page must
+// not do.
 type browser struct {
 	ctx  context.Context
 	base string
 
-	mu   sync.Mutex
-	sins []string
+	mu         sync.Mutex
+	violations []string
 }
 
 func openBrowser(t *testing.T, base string) *browser {
@@ -50,49 +50,49 @@ func openBrowser(t *testing.T, base string) *browser {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		for _, sin := range b.take() {
-			t.Error(sin)
+		for _, violation := range b.take() {
+			t.Error(violation)
 		}
 	})
 	return b
 }
 
-// take gives what was noted so far, and forgets it.
+// take returns the violations since the last call.
 func (b *browser) take() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	sins := b.sins
-	b.sins = nil
-	return sins
+	violations := b.violations
+	b.violations = nil
+	return violations
 }
 
-// watch notes console lines, exceptions, violations of the policy and
-// requests to others.
+// watch records console lines, exceptions, violations of the content security
+// policy and requests to other hosts.
 func (b *browser) watch(ev any) {
-	var sin string
+	var violation string
 	switch ev := ev.(type) {
 	case *runtime.EventExceptionThrown:
-		sin = fmt.Sprintf("exception: %+v", ev.ExceptionDetails)
+		violation = fmt.Sprintf("exception: %+v", ev.ExceptionDetails)
 	case *runtime.EventConsoleAPICalled:
 		var words []string
 		for _, arg := range ev.Args {
 			words = append(words, fmt.Sprintf("%s%s", arg.Value, arg.Description))
 		}
-		sin = fmt.Sprintf("console.%s: %s", ev.Type, strings.Join(words, " "))
+		violation = fmt.Sprintf("console.%s: %s", ev.Type, strings.Join(words, " "))
 	case *log.EventEntryAdded:
-		sin = fmt.Sprintf("log: %s %s %s", ev.Entry.Level, ev.Entry.Text, ev.Entry.URL)
+		violation = fmt.Sprintf("log: %s %s %s", ev.Entry.Level, ev.Entry.Text, ev.Entry.URL)
 	case *network.EventRequestWillBeSent:
 		if u := ev.Request.URL; !strings.HasPrefix(u, b.base+"/") && !strings.HasPrefix(u, "data:") {
-			sin = "request to " + u
+			violation = "request to " + u
 		}
 	case *network.EventWebSocketCreated:
 		if u := ev.URL; !strings.HasPrefix(u, strings.Replace(b.base, "http", "ws", 1)+"/") {
-			sin = "socket to " + u
+			violation = "socket to " + u
 		}
 	}
-	if sin != "" {
+	if violation != "" {
 		b.mu.Lock()
-		b.sins = append(b.sins, sin)
+		b.violations = append(b.violations, violation)
 		b.mu.Unlock()
 	}
 }
@@ -105,7 +105,7 @@ func (b *browser) do(t *testing.T, steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// eval gives the value of an expression, and waits until it is truthy.
+// eval waits until an expression is truthy and returns its value.
 func eval[T any](t *testing.T, b *browser, expression string) T {
 	t.Helper()
 	v, err := chromedp.Run(b.ctx, chromedp.Poll[T](expression))
@@ -116,8 +116,7 @@ func eval[T any](t *testing.T, b *browser, expression string) T {
 	return v
 }
 
-// picture keeps a screenshot where someone may look at it: in the folder that
-// SCREENSHOTS names, if it does.
+// picture saves a screenshot in the directory SCREENSHOTS, if it is set.
 func (b *browser) picture(t *testing.T, name string) {
 	t.Helper()
 	dir := os.Getenv("SCREENSHOTS")
@@ -157,8 +156,8 @@ func (b *browser) openPlayground(t *testing.T) {
 	eval[bool](t, b, fmt.Sprintf(modelOf, operation)+`.getValue() !== ""`)
 }
 
-// answer is what the response editor shows once it shows all of it.
-func (b *browser) answer(t *testing.T) string {
+// response returns the text of the response editor when it is complete.
+func (b *browser) response(t *testing.T) string {
 	t.Helper()
 	return eval[string](t, b, `(() => {
 		const text = `+fmt.Sprintf(modelOf, response)+`?.getValue() ?? "";
@@ -167,9 +166,8 @@ func (b *browser) answer(t *testing.T) string {
 	})()`)
 }
 
-// readyToRun waits until GraphiQL has looked at the query, which it does a
-// moment after the last change, and makes sure that the next answer is not the
-// last one.
+// readyToRun waits until GraphiQL has read the query, a moment after its last
+// change, and clears the response editor.
 func (b *browser) readyToRun(t *testing.T) {
 	t.Helper()
 	eval[bool](t, b, `localStorage.getItem("graphiql:query") === `+fmt.Sprintf(modelOf, operation)+`.getValue()`)
@@ -177,7 +175,7 @@ func (b *browser) readyToRun(t *testing.T) {
 }
 
 // startSeeded starts the program with a few users and listings in it. The first of
-// each has the id 1, which the samples ask for.
+// each has the id 1, which the samples use.
 func startSeeded(t *testing.T) *program {
 	t.Helper()
 	p := start(t, "--data-dir", t.TempDir())
@@ -217,12 +215,12 @@ func TestStartPageInBrowser(t *testing.T) {
 		chromedp.WaitVisible(chromedp.CSS(".graphiql-query-editor .monaco-editor .view-lines")))
 }
 
-// The other tests here mean nothing if the browser would not tell.
-func TestBrowserTells(t *testing.T) {
+// The other tests here mean nothing if the browser does not record violations.
+func TestBrowserRecordsViolations(t *testing.T) {
 	elsewhere := httptest.NewServer(http.NotFoundHandler())
 	defer elsewhere.Close()
 	b := openBrowser(t, start(t, "--data-dir", t.TempDir()).url)
-	for sin, script := range map[string]string{
+	for violation, script := range map[string]string{
 		"exception: ":                 `setTimeout(() => { throw new Error("x") })`,
 		"console.log: ":               `console.log("x")`,
 		"log: error ":                 `document.body.append(Object.assign(document.createElement("script"), { textContent: "1" }))`,
@@ -234,11 +232,11 @@ func TestBrowserTells(t *testing.T) {
 		}
 		b.do(t, chromedp.Evaluate[chromedp.Void](script+`; undefined`))
 		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-			if strings.HasPrefix(strings.Join(b.take(), ""), sin) {
+			if strings.HasPrefix(strings.Join(b.take(), ""), violation) {
 				break
 			}
 			if time.Now().After(deadline) {
-				t.Errorf("%s: nothing told", script)
+				t.Errorf("%s: no violation", script)
 				break
 			}
 		}
@@ -252,7 +250,7 @@ func TestPlaygroundInBrowser(t *testing.T) {
 	b.openPlayground(t)
 	b.picture(t, "playground")
 
-	// Type a query over the sample, run it with the button, see the answer.
+	// Type a query over the sample, run it with the button, read the response.
 	b.do(t, chromedp.Click(chromedp.CSS(".graphiql-query-editor .view-lines")),
 		chromedp.KeyEvent("a", chromedp.KeyModifiers(chromedp.ModifierCtrl)),
 		chromedp.KeyEvent("\b"),
@@ -260,7 +258,7 @@ func TestPlaygroundInBrowser(t *testing.T) {
 	b.readyToRun(t)
 	b.do(t, chromedp.Click(chromedp.CSS("button.graphiql-execute-button")))
 	want := `{"data":{"listings":[{"price":45000000000,"user":{"name":"Lorel Ipsum"}}]}}`
-	if got := compact(b.answer(t)); got != want {
+	if got := compact(b.response(t)); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	// It is not only in the model but on the screen.
@@ -274,7 +272,7 @@ func TestPlaygroundInBrowser(t *testing.T) {
 		typeText(`{ listings(pageSize: 0) { price } }`))
 	b.readyToRun(t)
 	b.do(t, chromedp.KeyEvent("\r", chromedp.KeyModifiers(chromedp.ModifierCtrl)))
-	if got := b.answer(t); !strings.Contains(got, "pageSize: must be at least 1") {
+	if got := b.response(t); !strings.Contains(got, "pageSize: must be at least 1") {
 		t.Errorf("got %s", got)
 	}
 	b.picture(t, "refusal")
@@ -304,7 +302,7 @@ func TestSamplesInBrowser(t *testing.T) {
 		}
 		b.readyToRun(t)
 		b.do(t, chromedp.Click(chromedp.CSS("button.graphiql-execute-button")))
-		got := compact(b.answer(t))
+		got := compact(b.response(t))
 		if !strings.HasPrefix(got, `{"data":{`) || strings.Contains(got, `"errors"`) || strings.Contains(got, `:null`) || strings.Contains(got, `[]`) {
 			t.Errorf("%s: got %s", name, got)
 		}

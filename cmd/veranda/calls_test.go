@@ -29,7 +29,7 @@ func TestBackendCalls(t *testing.T) {
 	for _, test := range []struct {
 		request             string
 		atListings, atUsers []string
-		has                 int // how often the answer says "name"
+		has                 int // how often the response has "name"
 	}{
 		{"/public-api/listings?page_size=100", []string{listings}, []string{usersBatch}, 100},
 		{"/public-api/listings?page_size=1", []string{listings}, []string{usersBatch}, 1},
@@ -44,7 +44,7 @@ func TestBackendCalls(t *testing.T) {
 		{"{ users(pageSize: 100) { listings(first: 10) { user { name } } } }", []string{listingsBatch}, []string{"GET /users ×1", usersBatch}, 70},
 		{"{ users(pageSize: 1) { listings(first: 1) { user { name } } } }", []string{listingsBatch}, []string{"GET /users ×1", usersBatch}, 1},
 		{"{ users(pageNum: 2) { listings { user { name } } } }", nil, []string{"GET /users ×1"}, 0},
-		// What is known by then is not asked for again.
+		// Users that are already known are not requested again.
 		{"{ listings(pageSize: 100) { user { listings(first: 2) { user { listings(first: 2) { user { name } } } } } } }",
 			[]string{listings, listingsBatch}, []string{usersBatch}, 400},
 		{"{ listing(id: 5) { user { listings(first: 1) { user { listings(first: 3) { user { name } } } } } } }",
@@ -179,7 +179,7 @@ func TestUnsupportedByTheBackend(t *testing.T) {
 	}
 }
 
-// graphError is one of a GraphQL answer's errors.
+// graphError is one of the errors of a GraphQL response.
 type graphError struct {
 	Message    string         `json:"message"`
 	Path       []any          `json:"path"`

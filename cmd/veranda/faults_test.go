@@ -15,7 +15,7 @@ import (
 	"github.com/veranda-go/veranda/internal/fakebackend"
 )
 
-// bads are all the ways in which a backend may fail to answer. trap is where
+// bads returns handlers for all ways in which a backend may fail. trap is where
 // the redirect leads.
 func bads(t *testing.T) (ways map[string]http.HandlerFunc, trap *fakebackend.Proxy) {
 	trap = fakebackend.NewProxy(t, http.HandlerFunc(fakebackend.OtherTypes))
@@ -50,7 +50,7 @@ func wantReply(t *testing.T, r reply, status int, body string) {
 	}
 }
 
-// codesOf are the paths and codes of the errors in a GraphQL answer, sorted,
+// codesOf are the paths and codes of the errors in a GraphQL response, sorted,
 // each once.
 func codesOf(t *testing.T, r reply) []string {
 	t.Helper()
@@ -68,7 +68,7 @@ func codesOf(t *testing.T, r reply) []string {
 	return slices.Compact(out)
 }
 
-// data is the data of a GraphQL answer, as it is spelled.
+// data returns the data of a GraphQL response as it was sent.
 func data(t *testing.T, r reply) string {
 	t.Helper()
 	_, after, ok := strings.Cut(r.body, `"data":`)
@@ -120,7 +120,7 @@ func TestUserServiceDown(t *testing.T) {
 				t.Errorf("got %q in %s", got, r.body)
 			}
 			if slices.Contains(f.listings.Routes(), "POST /listings ×1") {
-				t.Error("a listing was created for a user that nobody knows of")
+				t.Error("a listing was created for a user that is not known to exist")
 			}
 			if readyFails(name) {
 				wantReply(t, get(t, f.url+"/readyz"), 503, down)
@@ -162,7 +162,7 @@ func TestListingServiceDown(t *testing.T) {
 					t.Errorf("%s: got %q in %s", query, got, r.body)
 				}
 				if strings.Contains(query, "name") && data(t, r) != `{"user":{"name":"Ada","listings":null}}` {
-					t.Errorf("what was found is lost: %s", r.body)
+					t.Errorf("the part that was found is lost: %s", r.body)
 				}
 			}
 			if readyFails(name) {
@@ -177,8 +177,8 @@ func TestListingServiceDown(t *testing.T) {
 	})
 }
 
-// An answer that is too large is given up, not kept in memory.
-func TestHugeAnswers(t *testing.T) {
+// A response that is too large is an error, and is not kept in memory.
+func TestHugeResponses(t *testing.T) {
 	f := startFake(t, "--backend-timeout", "1m")
 	f.AddListing(f.AddUser("x"), "rent", 1)
 	f.users.Instead(func(w http.ResponseWriter, r *http.Request) {
@@ -200,7 +200,7 @@ func TestBothServicesDown(t *testing.T) {
 	wantReply(t, get(t, f.url+"/livez"), 200, `{"result":true}`)
 }
 
-// A backend that does not answer costs --backend-timeout and no more.
+// A backend that does not respond takes --backend-timeout and no longer.
 func TestBackendsHang(t *testing.T) {
 	f := startFake(t, "--backend-timeout", "300ms")
 	f.AddUser("x")
@@ -231,11 +231,11 @@ func TestBackendsHang(t *testing.T) {
 
 	f.listings.Instead(nil)
 	if r := get(t, f.url+"/public-api/listings"); !strings.Contains(r.body, `"name":"x"`) {
-		t.Errorf("they answer again, and we do not: %s", r.body)
+		t.Errorf("the backends respond again, the public layer does not: %s", r.body)
 	}
 }
 
-// What a client no longer waits for, no backend works on any more.
+// A canceled request cancels its backend calls.
 func TestClientGoesAway(t *testing.T) {
 	f := startFake(t)
 	f.AddUser("x")
@@ -266,7 +266,7 @@ func TestClientGoesAway(t *testing.T) {
 		}
 		if resp, err := client.Do(req); err == nil {
 			resp.Body.Close()
-			t.Errorf("%s: answered %s", test.target, resp.Status)
+			t.Errorf("%s: responded %s", test.target, resp.Status)
 		}
 		<-gone
 		test.proxy.Instead(nil)

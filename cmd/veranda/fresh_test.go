@@ -90,7 +90,7 @@ func (j *journal) history(t *testing.T, inTheEnd map[string][]int64) []porcupine
 	for _, op := range j.untold {
 		in := op.Input.(request)
 		if at := slices.Index(inTheEnd[in.user], in.price); at >= 0 {
-			op.Output, op.Return = at+1, math.MaxInt64 // nobody knows when
+			op.Output, op.Return = at+1, math.MaxInt64 // at an unknown time
 			h = append(h, op)
 		}
 	}
@@ -113,7 +113,7 @@ func (j *journal) history(t *testing.T, inTheEnd map[string][]int64) []porcupine
 
 var pricePattern = regexp.MustCompile(`"price":(\d+)`)
 
-// prices are those in an answer, in their order.
+// prices returns the prices in a response, in their order.
 func prices(body string) []int64 {
 	out := []int64{}
 	for _, m := range pricePattern.FindAllStringSubmatch(body, -1) {
@@ -154,7 +154,7 @@ func (j *journal) read(ctx context.Context, layer, user string) {
 		how = "/graphql?query=" + url.QueryEscape(how)
 	}
 	began := j.clock.Add(1)
-	body, ok := told(ctx, "GET", layer+how, "", "")
+	body, ok := send(ctx, "GET", layer+how, "", "")
 	ended := j.clock.Add(1)
 	// REST shows listings whose users cannot be had, with "errors".
 	found := strings.HasPrefix(body, `{"result":true`) || !strings.Contains(body, `"errors"`)
@@ -174,13 +174,13 @@ func (j *journal) create(ctx context.Context, layer, listingService, user string
 	var ok bool
 	switch rand.IntN(4) {
 	case 0:
-		body, ok = told(ctx, "POST", layer+"/public-api/listings", "application/json",
+		body, ok = send(ctx, "POST", layer+"/public-api/listings", "application/json",
 			fmt.Sprintf(`{"user_id":%s,"listing_type":"rent","price":%d}`, user, price))
 	case 1:
-		body, ok = told(ctx, "POST", layer+"/graphql", "application/json", fmt.Sprintf(`{"query":%q}`,
+		body, ok = send(ctx, "POST", layer+"/graphql", "application/json", fmt.Sprintf(`{"query":%q}`,
 			fmt.Sprintf("mutation { createListing(input: {userId: %s, listingType: RENT, price: %d}) { listing { price } } }", user, price)))
 	default:
-		body, ok = told(ctx, "POST", listingService+"/listings", "application/x-www-form-urlencoded",
+		body, ok = send(ctx, "POST", listingService+"/listings", "application/x-www-form-urlencoded",
 			fmt.Sprintf("user_id=%s&listing_type=rent&price=%d", user, price))
 	}
 	ended := j.clock.Add(1)
@@ -194,8 +194,8 @@ func (j *journal) create(ctx context.Context, layer, listingService, user string
 	}
 }
 
-// told is what a client is answered, if it is.
-func told(ctx context.Context, method, target, contentType, body string) (answer string, ok bool) {
+// send returns the body of a successful response.
+func send(ctx context.Context, method, target, contentType, body string) (response string, ok bool) {
 	req, err := http.NewRequestWithContext(ctx, method, target, strings.NewReader(body))
 	if err != nil {
 		return "", false
@@ -206,11 +206,11 @@ func told(ctx context.Context, method, target, contentType, body string) (answer
 		return "", false
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	return string(text), err == nil && resp.StatusCode == http.StatusOK
+	read, err := io.ReadAll(resp.Body)
+	return string(read), err == nil && resp.StatusCode == http.StatusOK
 }
 
-// shaky lets a service answer, and loses or holds up some of the calls.
+// shaky passes calls to a service, and loses or delays some of them.
 func shaky(service http.Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		fate := rand.IntN(50)
@@ -223,7 +223,7 @@ func shaky(service http.Handler) http.HandlerFunc {
 		kept := httptest.NewRecorder()
 		service.ServeHTTP(kept, r)
 		switch fate {
-		case 4: // it is done, and nobody is told
+		case 4: // done, but the response is lost
 			fakebackend.Cut(w, r)
 		case 5:
 			fakebackend.Half(w, r)
