@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -136,6 +137,33 @@ func TestScript(t *testing.T) {
 	} {
 		if got := script(bench.Workloads[i], 7); !strings.Contains(got, want) {
 			t.Errorf("%s:\n%s\nhas no %s", bench.Workloads[i].Name, got, want)
+		}
+	}
+}
+
+func TestFurtherCandidates(t *testing.T) {
+	t.Parallel()
+	var c config
+	for _, err := range []error{
+		c.addVariant("large=--user-cache-size 10 --debug"),
+		c.addBinary("before=/tmp/veranda"),
+		c.addBinary("std=/tmp/veranda --http=std"),
+	} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	want := []further{
+		{"large", "veranda", []string{"--user-cache-size", "10", "--debug"}},
+		{"before", "/tmp/veranda", []string{}},
+		{"std", "/tmp/veranda", []string{"--http=std"}},
+	}
+	if !reflect.DeepEqual(c.further, want) {
+		t.Errorf("got %q, want %q", c.further, want)
+	}
+	for _, wrong := range []string{"", "/tmp/veranda", "before=", "before=veranda", "=/tmp/veranda"} {
+		if c.addBinary(wrong) == nil {
+			t.Errorf("-binary %q is accepted", wrong)
 		}
 	}
 }
