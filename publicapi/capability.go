@@ -3,9 +3,10 @@ package publicapi
 import (
 	"context"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/veranda-go/veranda/internal/apierror"
 	"github.com/veranda-go/veranda/internal/backendclient"
@@ -23,87 +24,105 @@ const (
 // a route, or a header that it obeys. It remembers for a while whether the
 // backend has it.
 type capability struct {
-	now          func() time.Time
-	missingUntil atomic.Int64 // nanoseconds since the Unix epoch
-	presentUntil atomic.Int64 // likewise
+	now   func() time.Time
+	found atomic.Pointer[finding]
 }
 
-func (c *capability) isMissing() bool { return c.now().UnixNano() < c.missingUntil.Load() }
-
-func (c *capability) isPresent() bool { return c.now().UnixNano() < c.presentUntil.Load() }
-
-func (c *capability) setMissing() {
-	c.presentUntil.Store(0)
-	c.missingUntil.Store(c.now().Add(recheck).UnixNano())
+type finding struct {
+	present bool
+	until   time.Time
 }
 
-func (c *capability) setPresent() { c.presentUntil.Store(c.now().Add(recheck).UnixNano()) }
+// What a capability can be.
+const (
+	missing = false
+	present = true
+)
+
+// is reports whether the capability was last found to be present, or missing,
+// and less than recheck ago.
+func (c *capability) is(present bool) bool {
+	f := c.found.Load()
+	return f != nil && f.present == present && c.now().Before(f.until)
+}
+
+func (c *capability) set(present bool) { c.found.Store(&finding{present, c.now().Add(recheck)}) }
 
 // requireKeys refuses an idempotency key that the backend would ignore, since
-// the caller relies on it. supports asks the backend.
-func (c *capability) requireKeys(ctx context.Context, key string, supports func(context.Context) (bool, error)) error {
-	if key == "" || c.isPresent() {
+// the caller relies on it. probe asks the backend whether it honors keys.
+func (c *capability) requireKeys(ctx context.Context, key string, probe func(context.Context) (bool, error)) error {
+	if key == "" || c.is(present) {
 		return nil
 	}
-	ok, err := supports(ctx)
+	honored, err := probe(ctx)
 	switch {
 	case err != nil:
 		return err
-	case !ok:
+	case !honored:
 		return unsupported("Idempotency-Key")
 	}
-	c.setPresent()
+	c.set(present)
 	return nil
 }
 
-// batchOrEach calls a batch route for distinct keys or, where the backend lacks
-// the route, a documented one for each key. isResponse reports whether rows can
-// be the batch's: a backend may take the route for another one.
-func batchOrEach[T any](ctx context.Context, c *capability, keys []int64, isResponse func([]T) bool,
+// batchOrEach returns the rows of distinct keys, at most limit for each key. It
+// calls a batch route or, where the backend lacks that, a documented route for
+// each key.
+func batchOrEach[T any](ctx context.Context, c *capability, keys []int64, limit int64, keyOf func(*T) int64,
 	batch func(ctx context.Context, keys []int64) ([]T, error), one func(ctx context.Context, key int64) ([]T, error),
 ) ([]T, error) {
-	if !c.isMissing() {
+	if !c.is(missing) {
 		rows, err := batch(ctx, keys)
 		switch {
-		case err == nil && isResponse(rows):
+		case err == nil && areOf(rows, keys, limit, keyOf):
 			return rows, nil
 		case err == nil, backendclient.LacksRoute(err):
 		case backendclient.Crashed(err):
-			// By the route, which it took for another one, or by anything?
+			// Is it this route, which the backend took for another one, or every route?
 			if _, err := one(ctx, keys[0]); err != nil {
 				return nil, err
 			}
 		default:
 			return nil, err
 		}
-		c.setMissing()
+		c.set(missing)
 	}
 	return each(ctx, keys, one)
+}
+
+// areOf reports whether rows have only these keys, each at most limit times. A
+// backend that takes a batch route for another one may return any rows.
+func areOf[T any](rows []T, keys []int64, limit int64, keyOf func(*T) int64) bool {
+	room := make(map[int64]int64, len(keys))
+	for _, key := range keys {
+		room[key] = limit
+	}
+	for i := range rows {
+		key := keyOf(&rows[i])
+		if room[key] == 0 {
+			return false
+		}
+		room[key]--
+	}
+	return true
 }
 
 // each calls f for every key, maxCallsForBatch at once, and returns the rows in
 // the order of keys. The first error cancels the other calls.
 func each[T any](ctx context.Context, keys []int64, f func(context.Context, int64) ([]T, error)) ([]T, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(maxCallsForBatch)
 	rows := make([][]T, len(keys))
-	slots := make(chan struct{}, maxCallsForBatch)
-	var wg sync.WaitGroup
 	for i, key := range keys {
-		slots <- struct{}{}
-		if ctx.Err() != nil {
-			break
-		}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			var err error
-			if rows[i], err = f(ctx, key); err != nil {
-				cancel(err)
+		g.Go(func() (err error) {
+			if err = ctx.Err(); err == nil {
+				rows[i], err = f(ctx, key)
 			}
+			return err
 		})
 	}
-	wg.Wait()
-	return slices.Concat(rows...), context.Cause(ctx)
+	err := g.Wait()
+	return slices.Concat(rows...), err
 }
 
 // documented returns the error of a documented route. Every backend has those,

@@ -24,17 +24,9 @@ func (a *API) Listings(ctx context.Context, pg pagination.Page, userID int64) ([
 }
 
 // FindListings returns a page of listings that are filtered, sorted or begin at
-// a cursor, and whether more follow.
+// a cursor, and whether more follow. q must be valid and its limit at most
+// MaxPageSize. Unsupported where the backend knows only documented parameters.
 func (a *API) FindListings(ctx context.Context, q listings.Query) (found []listings.Listing, more bool, err error) {
-	errs := append(pagination.ValidateSize("page_size", q.Limit, a.maxPageSize), q.Validate()...)
-	if err := apierror.FromFields(errs); err != nil {
-		return nil, false, err
-	}
-	return a.find(ctx, q)
-}
-
-// find asks the documented route with parameters that a backend may not know.
-func (a *API) find(ctx context.Context, q listings.Query) (found []listings.Listing, more bool, err error) {
 	found, more, err = a.listings.Find(ctx, q)
 	if err != nil && apierror.KindOf(err) != apierror.Unsupported {
 		err = documented(err, listingService)
@@ -47,46 +39,29 @@ func (a *API) find(ctx context.Context, q listings.Query) (found []listings.List
 func (a *API) Listing(ctx context.Context, id int64) (*listings.Listing, error) {
 	l, err := a.listings.Get(ctx, id)
 	if err == nil {
-		a.listingByID.setPresent()
+		a.listingByID.set(present)
 		return &l, nil
 	}
 	if !backendclient.LacksRoute(err) {
 		return nil, err
 	}
 	if e := apierror.From(err); e.Kind == apierror.NotFound && e.Fields[0].Field == "id" {
-		a.listingByID.setPresent() // the error names the route's parameter
+		a.listingByID.set(present) // the error names the route's parameter
+	}
+	if a.listingByID.is(present) {
 		return nil, nil
 	}
-	// Either the listing is missing or the route.
-	ok, err := a.hasListingByID(ctx)
-	if err != nil || ok {
+	// Either the listing is missing or the route. A listing that exists tells; where
+	// there is none at all, it does not matter.
+	newest, err := a.Listings(ctx, pagination.Page{Num: 1, Size: 1}, 0)
+	if err != nil || len(newest) == 0 {
 		return nil, err
 	}
-	return nil, unsupported("listing by id")
-}
-
-// hasListingByID asks for a listing that exists. Where there is none at all, it
-// does not matter.
-func (a *API) hasListingByID(ctx context.Context) (bool, error) {
-	if a.listingByID.isPresent() {
-		return true, nil
+	if _, err := a.listings.Get(ctx, newest[0].ID); err != nil {
+		return nil, extension(err, "listing by id")
 	}
-	newest, err := a.listings.List(ctx, pagination.Page{Num: 1, Size: 1}, 0)
-	if err != nil {
-		return false, documented(err, listingService)
-	}
-	if len(newest) == 0 {
-		return true, nil
-	}
-	_, err = a.listings.Get(ctx, newest[0].ID)
-	switch {
-	case err == nil:
-		a.listingByID.setPresent()
-		return true, nil
-	case backendclient.LacksRoute(err):
-		return false, nil
-	}
-	return false, err
+	a.listingByID.set(present)
+	return nil, nil
 }
 
 // CreateListing creates a listing for a user who exists. key, unless "", is an
@@ -110,6 +85,8 @@ func (a *API) CreateListing(ctx context.Context, d listings.Draft, key string) (
 	return l, replayed, documented(err, listingService)
 }
 
+func ownerOf(l *listings.Listing) int64 { return l.UserID }
+
 // newestKind is the kind of a loader of so many listings of each user.
 type newestKind int64
 
@@ -119,17 +96,9 @@ func (a *API) ListingsOf(ctx context.Context, list []*users.User, first int64) (
 	if err := apierror.FromFields(pagination.ValidateSize("first", first, a.maxPageSize)); err != nil {
 		return make([][]listings.Listing, len(list)), slices.Repeat([]error{err}, len(list))
 	}
-	return loaderOf(ctx, newestKind(first), func(ctx context.Context, ids []int64) (map[int64][]listings.Listing, error) {
+	return load(ctx, newestKind(first), idsOf(list, userID), func(ctx context.Context, ids []int64) (map[int64][]listings.Listing, error) {
 		return a.fetchNewest(ctx, ids, first)
-	}).load(ctx, idsOf(list))
-}
-
-func idsOf(list []*users.User) []int64 {
-	ids := make([]int64, len(list))
-	for i, u := range list {
-		ids[i] = u.ID
-	}
-	return ids
+	})
 }
 
 // fetchNewest returns the newest first listings of distinct users.
@@ -139,7 +108,7 @@ func (a *API) fetchNewest(ctx context.Context, userIDs []int64, first int64) (ma
 		found[id] = []listings.Listing{} // nil would be null in GraphQL
 	}
 	for chunk := range slices.Chunk(userIDs, listings.MaxBatch) {
-		list, err := batchOrEach(ctx, &a.listingsBatch, chunk, areNewestOf(chunk, first),
+		list, err := batchOrEach(ctx, &a.listingsBatch, chunk, first, ownerOf,
 			func(ctx context.Context, ids []int64) ([]listings.Listing, error) {
 				return a.listings.NewestOf(ctx, ids, first)
 			},
@@ -154,22 +123,4 @@ func (a *API) fetchNewest(ctx context.Context, userIDs []int64, first int64) (ma
 		}
 	}
 	return found, nil
-}
-
-// areNewestOf returns a function that reports whether a list has listings of
-// these users alone, and at most first of each.
-func areNewestOf(userIDs []int64, first int64) func([]listings.Listing) bool {
-	return func(found []listings.Listing) bool {
-		room := make(map[int64]int64, len(userIDs))
-		for _, id := range userIDs {
-			room[id] = first
-		}
-		for i := range found {
-			room[found[i].UserID]--
-			if room[found[i].UserID] < 0 {
-				return false
-			}
-		}
-		return true
-	}
 }

@@ -41,18 +41,18 @@ func parseOpaqueID(prefix, text string) (id int64, ok bool) {
 // Node returns an object by its id among all objects, nil if there is none.
 func (a *API) Node(ctx context.Context, text string) (Node, error) {
 	if id, ok := parseOpaqueID("Listing:", text); ok && id > 0 {
-		l, err := a.Listing(ctx, id)
-		if l == nil {
-			return nil, err
-		}
-		return l, err
+		return nodeOf(a.Listing(ctx, id))
 	}
 	if id, ok := parseOpaqueID("User:", text); ok && id > 0 {
-		u, err := a.User(ctx, id)
-		if u == nil {
-			return nil, err
-		}
-		return u, err
+		return nodeOf(a.User(ctx, id))
 	}
 	return nil, apierror.Invalidf("id", "is not a nodeId of this server")
+}
+
+// nodeOf makes a nil pointer a nil Node.
+func nodeOf[T any](object *T, err error) (Node, error) {
+	if object == nil {
+		return nil, err
+	}
+	return object, err
 }

@@ -1,7 +1,7 @@
 // Package publicapi is the core of the public layer: the rules of both public
 // APIs, packages rest and graph, which call it. It calls the services over HTTP
-// alone, through the clients of backend/listings and backend/users. Drafts,
-// pages and cursors of callers are validated here and nowhere else in front of
+// alone, through the clients of backend/listings and backend/users. Drafts, pages
+// and arguments of connections are validated here and nowhere else in front of
 // the services, so that both APIs refuse the same input with the same messages.
 //
 // Any implementation of the documented backend routes can stand behind it. What
@@ -79,16 +79,16 @@ func (a *API) Ready(ctx context.Context) error {
 	failed := make(chan error, 1)
 	go func() { failed <- documented(a.users.Ping(ctx), userService) }()
 	errs := []error{documented(a.listings.Ping(ctx), listingService), <-failed}
-	cause := errors.Join(errs...)
-	if cause == nil {
-		return nil
-	}
-	down := apierror.Wrap(apierror.Unavailable, "", cause)
-	down.Fields = nil
+	var fields []apierror.FieldError
 	for _, err := range errs {
 		if err != nil {
-			down.Fields = append(down.Fields, apierror.From(err).Fields...)
+			fields = append(fields, apierror.From(err).Fields...)
 		}
 	}
+	if len(fields) == 0 {
+		return nil
+	}
+	down := apierror.Wrap(apierror.Unavailable, "", errors.Join(errs...))
+	down.Fields = fields
 	return down
 }

@@ -47,53 +47,52 @@ func (a *API) CreateUser(ctx context.Context, d users.Draft, key string) (_ user
 	return u, replayed, documented(err, userService)
 }
 
+func userID(u *users.User) int64 { return u.ID }
+
+// usersKind is the kind of the loader of users.
 type usersKind struct{}
 
 // Owners returns the user of each listing, in the order of list, with at most
 // one backend call. A user who does not exist is nil without an error.
 func (a *API) Owners(ctx context.Context, list []*listings.Listing) ([]*users.User, []error) {
-	ids := make([]int64, len(list))
-	for i, l := range list {
-		ids[i] = l.UserID
-	}
-	return loaderOf(ctx, usersKind{}, a.fetchUsers).load(ctx, ids)
+	return load(ctx, usersKind{}, idsOf(list, ownerOf), a.fetchUsers)
 }
 
 // fetchUsers returns the users of distinct ids, from the cache or a batch.
 func (a *API) fetchUsers(ctx context.Context, ids []int64) (map[int64]*users.User, error) {
-	var known map[int64]*users.User
-	unknown := ids[:0:0]
+	cached := map[int64]*users.User{}
+	others := make([]int64, 0, len(ids))
 	for _, id := range ids {
-		if a.userCache != nil {
-			if u, ok := a.userCache.GetIfPresent(id); ok {
-				if known == nil {
-					known = make(map[int64]*users.User, len(ids))
-				}
-				known[id] = u
-				continue
-			}
-		}
 		// A backend may have listings with ids that no user can have, for which it
 		// would refuse the whole batch.
-		if id > 0 {
-			unknown = append(unknown, id)
+		if u, ok := a.cachedUser(id); ok {
+			cached[id] = u
+		} else if id > 0 {
+			others = append(others, id)
 		}
 	}
-	if len(unknown) == 0 {
-		return known, nil
+	if len(others) == 0 {
+		return cached, nil
 	}
-	found, err := a.userBatches.Load(ctx, unknown)
+	found, err := a.userBatches.Load(ctx, others)
 	if kind := apierror.KindOf(err); err != nil && (kind == apierror.Timeout || kind == apierror.Invalid) {
 		// To the reader of listings a late response is as good as none.
 		err = apierror.Wrap(apierror.Unavailable, userService+" unavailable", err)
 	}
-	if err != nil || known == nil {
+	if err != nil || len(cached) == 0 {
 		return found, err
 	}
-	for _, id := range unknown {
-		known[id] = found[id] // found is shared with other requests and must not be changed
+	for _, id := range others {
+		cached[id] = found[id] // found is shared with other requests and must not be changed
 	}
-	return known, nil
+	return cached, nil
+}
+
+func (a *API) cachedUser(id int64) (*users.User, bool) {
+	if a.userCache == nil {
+		return nil, false
+	}
+	return a.userCache.GetIfPresent(id)
 }
 
 // findUsers asks the user service, and keeps the users that it finds. That a
@@ -101,7 +100,7 @@ func (a *API) fetchUsers(ctx context.Context, ids []int64) (map[int64]*users.Use
 func (a *API) findUsers(ctx context.Context, ids []int64) (map[int64]*users.User, error) {
 	found := make(map[int64]*users.User, len(ids))
 	for chunk := range slices.Chunk(ids, users.MaxBatch) {
-		list, err := batchOrEach(ctx, &a.usersBatch, chunk, areAmong(chunk), a.users.Batch, a.userByID)
+		list, err := batchOrEach(ctx, &a.usersBatch, chunk, 1, userID, a.users.Batch, a.userByID)
 		if err != nil {
 			return nil, err
 		}
@@ -124,18 +123,4 @@ func (a *API) userByID(ctx context.Context, id int64) ([]users.User, error) {
 		return nil, err
 	}
 	return []users.User{*u}, nil
-}
-
-// areAmong returns a function that reports whether all users have one of ids.
-func areAmong(ids []int64) func([]users.User) bool {
-	return func(found []users.User) bool {
-		wanted := make(map[int64]struct{}, len(ids))
-		for _, id := range ids {
-			wanted[id] = struct{}{}
-		}
-		return !slices.ContainsFunc(found, func(u users.User) bool {
-			_, ok := wanted[u.ID]
-			return !ok
-		})
-	}
 }
