@@ -14,7 +14,7 @@ import (
 
 const (
 	// recheck is how long a capability is taken for missing, or for present, until
-	// the backend is asked again: an upgrade is noticed after this at the latest.
+	// the backend is probed again: an upgrade is noticed after this at the latest.
 	recheck = 5 * time.Second
 	// maxCallsForBatch is how many documented calls stand in for a batch at once.
 	maxCallsForBatch = 16
@@ -49,7 +49,7 @@ func (c *capability) is(present bool) bool {
 func (c *capability) set(present bool) { c.found.Store(&finding{present, c.now().Add(recheck)}) }
 
 // requireKeys refuses an idempotency key that the backend would ignore, since
-// the caller relies on it. probe asks the backend whether it honors keys.
+// the caller relies on it. probe reports whether the backend honors keys.
 func (c *capability) requireKeys(ctx context.Context, key string, probe func(context.Context) (bool, error)) error {
 	if key == "" || c.is(present) {
 		return nil

@@ -17,7 +17,7 @@ func pointer[T any](v T) *T { return &v }
 // Pages forward and backward, of all listings and of each user, join to the whole
 // list in every order, and say whether there are more on either side.
 func TestConnections(t *testing.T) {
-	b := newFeedBed(t)
+	b := newFeedCore(t)
 	var all []listings.Listing
 	for i := range int64(23) {
 		d := listings.Draft{UserID: i%3 + 1, Type: listings.Rent, Price: i%4 + 1}
@@ -106,7 +106,7 @@ func walk(t *testing.T, want []int64, size int64, page func(publicapi.Window) *p
 // Where a filter names a user, the others have no listings, even while the
 // listing service is down.
 func TestConnectionsOfAnotherUser(t *testing.T) {
-	b := newFeedBed(t)
+	b := newFeedCore(t)
 	b.create(t, 40)
 	list := []*users.User{{ID: 1}, {ID: 2}, {ID: 1}}
 	connections := func() ([]*publicapi.Connection, []error) {
@@ -125,10 +125,10 @@ func TestConnectionsOfAnotherUser(t *testing.T) {
 	wantKind(t, errs[1], apierror.Unsupported, "listings of users by cursor: not supported by this backend")
 }
 
-// Fields of one request that ask for the same connections share a call, and
+// Fields of one request that load the same connections share a call, and
 // others do not.
 func TestConnectionsAreLoadedOnce(t *testing.T) {
-	b := newFeedBed(t)
+	b := newFeedCore(t)
 	b.create(t, 20)
 	first, errs := b.ConnectionsOf(b.ctx(t), []*users.User{{ID: 1}}, listings.Filter{}, listings.Newest, publicapi.Window{})
 	noErrors(t, errs)
@@ -152,7 +152,7 @@ func TestConnectionsAreLoadedOnce(t *testing.T) {
 }
 
 func TestWindows(t *testing.T) {
-	b := newFeedBed(t)
+	b := newFeedCore(t)
 	size, cursor := pointer[int64](3), pointer(listings.Cursor{Order: listings.Oldest, Key: 1, ID: 1}.String())
 	for _, test := range []struct {
 		window publicapi.Window

@@ -19,21 +19,21 @@ import (
 	"github.com/veranda-go/veranda/publicapi"
 )
 
-// feedBed is a core in front of our listing service, the only one with a feed.
-type feedBed struct {
-	*bed
+// feedCore is a core in front of the real listing service, which has a feed.
+type feedCore struct {
+	*core
 	store   listings.Store
 	service http.Handler
 }
 
-func newFeedBed(t *testing.T) *feedBed {
+func newFeedCore(t *testing.T) *feedCore {
 	t.Helper()
 	store, err := listingslite.Open(t.Context(), filepath.Join(t.TempDir(), "listings.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	b := &feedBed{bed: newBed(t), store: store}
+	b := &feedCore{core: newCore(t), store: store}
 	r := httpapi.NewRouter()
 	listings.NewHandler(store, maxPageSize, slog.New(slog.DiscardHandler)).Routes(r)
 	b.service = r
@@ -42,7 +42,7 @@ func newFeedBed(t *testing.T) *feedBed {
 }
 
 // create adds n listings, of users 1 and 2 in turn.
-func (b *feedBed) create(t *testing.T, n int) {
+func (b *feedCore) create(t *testing.T, n int) {
 	t.Helper()
 	const atOnce = 20 // which share commits
 	var wg sync.WaitGroup
@@ -70,7 +70,7 @@ type follower struct {
 
 var errLeave = errors.New("enough")
 
-func (b *feedBed) follow(t *testing.T, userID int64, after string) *follower {
+func (b *feedCore) follow(t *testing.T, userID int64, after string) *follower {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	run, err := b.Follow(ctx, userID, after)
@@ -104,7 +104,7 @@ func (f *follower) leave() {
 	<-f.done
 }
 
-// wants takes these ids, one by one.
+// wants receives these ids, one by one.
 func (f *follower) wants(t *testing.T, from, to, step int64) {
 	t.Helper()
 	for id := from; id <= to; id += step {
@@ -119,7 +119,7 @@ func (f *follower) wants(t *testing.T, from, to, step int64) {
 	}
 }
 
-func (b *feedBed) end(t *testing.T) string {
+func (b *feedCore) end(t *testing.T) string {
 	t.Helper()
 	cursor, err := b.FeedEnd(t.Context())
 	if err != nil {
@@ -128,10 +128,10 @@ func (b *feedBed) end(t *testing.T) string {
 	return cursor
 }
 
-// TestFollowFromAfar begins further back than the memory reaches, beside one
-// follower at the end, and one that falls behind later.
-func TestFollowFromAfar(t *testing.T) {
-	b := newFeedBed(t)
+// TestFollowFromFarBehind has a follower that begins further back than the
+// listings in memory reach, one at the end, and one that falls behind later.
+func TestFollowFromFarBehind(t *testing.T) {
+	b := newFeedCore(t)
 	start := b.end(t)
 	near := b.follow(t, 0, start)
 	lazy := b.follow(t, 0, start)
@@ -155,10 +155,10 @@ func TestFollowFromAfar(t *testing.T) {
 	again.wants(t, many+21, many+40, 1)
 }
 
-// TestFollowOneUser gets the listings of one user out of the memory as out of
-// the backend.
+// TestFollowOneUser follows the listings of one user, from memory and from the
+// backend.
 func TestFollowOneUser(t *testing.T) {
-	b := newFeedBed(t)
+	b := newFeedCore(t)
 	create := func(n int) {
 		for i := range n {
 			if _, _, err := b.store.Create(t.Context(), listings.Draft{UserID: int64(i%2 + 1), Type: listings.Sale, Price: 1}, ""); err != nil {
@@ -176,10 +176,10 @@ func TestFollowOneUser(t *testing.T) {
 	even.wants(t, 302, 330, 2)
 }
 
-// TestFollowThroughFailures: a listing service that is unavailable for a while, or
-// sends invalid responses, delays the feed, but no listing is lost.
+// TestFollowThroughFailures tests that no listing is lost while the listing
+// service is unavailable or sends invalid responses.
 func TestFollowThroughFailures(t *testing.T) {
-	b := newFeedBed(t)
+	b := newFeedCore(t)
 	f := b.follow(t, 0, b.end(t))
 	b.create(t, 20)
 	f.wants(t, 1, 20, 1)
@@ -201,10 +201,10 @@ func TestFollowThroughFailures(t *testing.T) {
 	f.wants(t, 21, 120, 1)
 }
 
-// TestFollowAfterLoss: a listing service that went back to a backup is not
-// called without a pause, and followed again once it is past the cursor.
+// TestFollowAfterLoss tests that a listing service that was restored from a backup
+// is called with pauses, and followed again once it is past the cursor.
 func TestFollowAfterLoss(t *testing.T) {
-	b := newFeedBed(t)
+	b := newFeedCore(t)
 	start := b.end(t)
 	b.create(t, 40)
 	near := b.follow(t, 0, "") // lets the memory begin at 40
@@ -213,7 +213,7 @@ func TestFollowAfterLoss(t *testing.T) {
 	b.create(t, 20)
 	keep.wants(t, 41, 60, 1)
 
-	empty := newFeedBed(t)
+	empty := newFeedCore(t)
 	b.listings.Instead(empty.service.ServeHTTP)
 	behind := b.follow(t, 0, start)
 	time.Sleep(50 * time.Millisecond)
@@ -226,10 +226,10 @@ func TestFollowAfterLoss(t *testing.T) {
 	behind.wants(t, 1, 60, 1)
 }
 
-// TestFeedStopsWithTheLast: one call waits for any number of followers, and none
-// without followers; a new follower starts again.
-func TestFeedStopsWithTheLast(t *testing.T) {
-	b := newFeedBed(t)
+// TestFeedStopsWithLastFollower tests that one call waits for any number of
+// followers, and none without followers.
+func TestFeedStopsWithLastFollower(t *testing.T) {
+	b := newFeedCore(t)
 	waiting := func(want int) {
 		t.Helper()
 		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -256,7 +256,7 @@ func TestFeedStopsWithTheLast(t *testing.T) {
 		followers[0].leave()
 		waiting(0)
 	}
-	// Coming and going at once does not leave two of them, nor none.
+	// Followers that come and go at the same time leave one call.
 	var wg sync.WaitGroup
 	for range 10 {
 		wg.Go(func() {
@@ -282,13 +282,13 @@ func TestFeedStopsWithTheLast(t *testing.T) {
 }
 
 func TestFollowRefusals(t *testing.T) {
-	b := newFeedBed(t)
+	b := newFeedCore(t)
 	for _, cursor := range []string{"x", "feed1:0", "ZmVlZDE6LTE", "ZmVlZDE6MDE", "ZmVlZDA6MQ", b.end(t) + "="} {
 		_, err := b.Follow(t.Context(), 0, cursor)
 		wantKind(t, err, apierror.Invalid, "after: is not a cursor of this feed")
 	}
 	const unsupported = "listingCreated: not supported by this backend"
-	for name, bad := range map[string]http.HandlerFunc{"documented rows alone": nil, "other shape": fakebackend.OtherShape, "404": http.NotFound} {
+	for name, bad := range map[string]http.HandlerFunc{"documented routes alone": nil, "other shape": fakebackend.OtherShape, "404": http.NotFound} {
 		b.listings.Instead(bad)
 		for _, cursor := range []string{"", "ZmVlZDE6MA"} {
 			if _, err := b.Follow(t.Context(), 0, cursor); err == nil {
@@ -303,26 +303,25 @@ func TestFollowRefusals(t *testing.T) {
 	wantKind(t, err, apierror.Unavailable, "listing service unavailable")
 }
 
-// TestFeedOfSmallPages: a listing service that allows small pages only has a
-// feed too.
+// TestFeedOfSmallPages follows a listing service that allows only small pages.
 func TestFeedOfSmallPages(t *testing.T) {
-	b := newFeedBed(t)
+	b := newFeedCore(t)
 	r := httpapi.NewRouter()
 	listings.NewHandler(b.store, 7, slog.New(slog.DiscardHandler)).Routes(r)
 	b.listings.Instead(r.ServeHTTP)
 	// A core with larger pages gets an error at once.
 	_, err := b.Follow(t.Context(), 0, "")
 	wantKind(t, err, apierror.Unsupported, "listingCreated: not supported by this backend")
-	small := *b.bed
+	small := *b.core
 	small.API = b.withPages(t, 7)
-	b.bed = &small
+	b.core = &small
 	f := b.follow(t, 0, b.end(t))
 	b.create(t, 60)
 	f.wants(t, 1, 60, 1)
 }
 
-// withPages is a second core on the same backend.
-func (b *feedBed) withPages(t *testing.T, size int64) *publicapi.API {
+// withPages returns a second core on the same backend.
+func (b *feedCore) withPages(t *testing.T, size int64) *publicapi.API {
 	t.Helper()
 	transport := backendclient.NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)

@@ -22,19 +22,19 @@ import (
 
 const (
 	maxPageSize = 100
-	fanOut      = 16 // as agreed, so not taken from the code
+	fanOut      = 16 // calls at once in place of a batch
 )
 
-// bed is a core in front of a fake backend.
-type bed struct {
+// core is a core in front of a fake backend.
+type core struct {
 	*publicapi.API
 	*fakebackend.Backend
 	listings, users *fakebackend.Proxy
 }
 
-func newBed(t *testing.T) *bed {
+func newCore(t *testing.T) *core {
 	t.Helper()
-	b := &bed{Backend: &fakebackend.Backend{}}
+	b := &core{Backend: &fakebackend.Backend{}}
 	b.listings, b.users = fakebackend.NewProxy(t, b.ListingService()), fakebackend.NewProxy(t, b.UserService())
 	transport := backendclient.NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)
@@ -50,11 +50,11 @@ func newBed(t *testing.T) *bed {
 	return b
 }
 
-// ctx is the context of a new request.
-func (b *bed) ctx(t *testing.T) context.Context { return b.WithLoaders(t.Context()) }
+// ctx returns the context of a new request.
+func (b *core) ctx(t *testing.T) context.Context { return b.WithLoaders(t.Context()) }
 
-// owners asks, in a new request, for the users of listings of these users.
-func (b *bed) owners(t *testing.T, userIDs ...int64) ([]*users.User, []error) {
+// owners returns, in a new request, the users of listings of these users.
+func (b *core) owners(t *testing.T, userIDs ...int64) ([]*users.User, []error) {
 	t.Helper()
 	list := make([]*listings.Listing, len(userIDs))
 	for i, id := range userIDs {
@@ -63,13 +63,13 @@ func (b *bed) owners(t *testing.T, userIDs ...int64) ([]*users.User, []error) {
 	return b.Owners(b.ctx(t), list)
 }
 
-// wantRoutes compares what a backend was asked, such as "GET /users ×1".
+// wantRoutes checks the requests that a proxy recorded, such as "GET /users ×1".
 func wantRoutes(t *testing.T, proxy *fakebackend.Proxy, want ...string) {
 	t.Helper()
 	lines := proxy.Routes()
 	slices.Sort(want)
 	if !slices.Equal(lines, want) {
-		t.Errorf("asked %q, want %q", lines, want)
+		t.Errorf("requests %q, want %q", lines, want)
 	}
 }
 
@@ -95,14 +95,14 @@ func noErrors(t *testing.T, errs []error) {
 }
 
 func TestOwnersWithBatch(t *testing.T) {
-	b := newBed(t)
+	b := newCore(t)
 	b.Batch.Store(true)
 	for range 3 {
 		b.AddUser("Grace")
 	}
 	ctx := b.ctx(t)
 	list := []*listings.Listing{{UserID: 3}, {UserID: 1}, {UserID: 3}, {UserID: 9}, {UserID: 0}, {UserID: -4}}
-	for range 2 { // the second time from memory
+	for range 2 { // the second time from the loader
 		found, errs := b.Owners(ctx, list)
 		noErrors(t, errs)
 		if found[0].ID != 3 || found[1].ID != 1 || found[2].ID != 3 || found[3] != nil || found[4] != nil || found[5] != nil {
@@ -111,14 +111,14 @@ func TestOwnersWithBatch(t *testing.T) {
 	}
 	for _, call := range b.users.Calls() {
 		if ids := call.Query["id"]; call.Route != "GET /users/batch" || !slices.Equal(ids, []string{"3", "1", "9"}) {
-			t.Errorf("asked %v", call)
+			t.Errorf("request %v", call)
 		}
 	}
-	// Half of it is known by now.
+	// User 1 is loaded already.
 	_, errs := b.Owners(ctx, []*listings.Listing{{UserID: 1}, {UserID: 2}})
 	noErrors(t, errs)
 	if calls := b.users.Calls(); len(calls) != 1 || !slices.Equal(calls[0].Query["id"], []string{"2"}) {
-		t.Errorf("asked %v", calls)
+		t.Errorf("requests %v", calls)
 	}
 	if found, errs := b.Owners(ctx, nil); len(found) != 0 || len(errs) != 0 {
 		t.Errorf("got %v, %v", found, errs)
@@ -126,9 +126,9 @@ func TestOwnersWithBatch(t *testing.T) {
 	wantRoutes(t, b.users)
 }
 
-// Nothing remembered may outlive its request.
+// A loader does not outlive its request.
 func TestRequestsDoNotShare(t *testing.T) {
-	b := newBed(t)
+	b := newCore(t)
 	b.Batch.Store(true)
 	b.AddUser("Grace")
 	for range 2 {
@@ -138,8 +138,8 @@ func TestRequestsDoNotShare(t *testing.T) {
 	wantRoutes(t, b.users, "GET /users/batch ×2")
 }
 
-func TestBatchesStayWithinTheBackendsLimit(t *testing.T) {
-	b := newBed(t)
+func TestLargeBatchesAreSplit(t *testing.T) {
+	b := newCore(t)
 	b.Batch.Store(true)
 	ids := make([]int64, 0, 2500)
 	owners := make([]*users.User, 0, 2500)
@@ -161,10 +161,10 @@ func TestBatchesStayWithinTheBackendsLimit(t *testing.T) {
 }
 
 func TestOwnersWithoutBatch(t *testing.T) {
-	for name, swallow := range map[string]bool{"no such route": false, "batch is taken for an id": true} {
+	for name, swallow := range map[string]bool{"no such route": false, "batch is read as an id": true} {
 		t.Run(name, func(t *testing.T) {
-			b := newBed(t)
-			b.Swallow.Store(swallow)
+			b := newCore(t)
+			b.BatchIsID.Store(swallow)
 			var ids []int64
 			for range 40 {
 				ids = append(ids, b.AddUser("Grace"))
@@ -185,7 +185,7 @@ func TestOwnersWithoutBatch(t *testing.T) {
 				t.Errorf("%d calls at once", most)
 			}
 			wantRoutes(t, b.users, "GET /users/batch ×1", "GET /users/{id} ×41")
-			// It is not asked again soon.
+			// The batch route is not tried again soon.
 			_, errs = b.owners(t, 1, 2, 2)
 			noErrors(t, errs)
 			wantRoutes(t, b.users, "GET /users/{id} ×2")
@@ -193,9 +193,10 @@ func TestOwnersWithoutBatch(t *testing.T) {
 	}
 }
 
-// A backend that is upgraded is noticed, and one that is rolled back too.
-func TestBatchComesAndGoes(t *testing.T) {
-	b := newBed(t)
+// The core notices when the backend is upgraded to one with the batch routes, and
+// when it is rolled back.
+func TestBatchRouteAppearsAndDisappears(t *testing.T) {
+	b := newCore(t)
 	now := time.Now()
 	b.SetNow(func() time.Time { return now })
 	var owners []*users.User
@@ -204,7 +205,7 @@ func TestBatchComesAndGoes(t *testing.T) {
 		b.AddListing(id, "rent", 1)
 		owners = append(owners, &users.User{ID: id})
 	}
-	ask := func(users, listings []string) {
+	check := func(users, listings []string) {
 		t.Helper()
 		found, errs := b.owners(t, 1, 2, 3)
 		noErrors(t, errs)
@@ -221,21 +222,21 @@ func TestBatchComesAndGoes(t *testing.T) {
 	singles := []string{"GET /users/{id} ×3"}
 	pages := []string{"GET /listings ×3"}
 
-	ask(append(singles, "GET /users/batch ×1"), append(pages, "GET /listings/batch ×1"))
+	check(append(singles, "GET /users/batch ×1"), append(pages, "GET /listings/batch ×1"))
 	b.Batch.Store(true)
 	now = now.Add(publicapi.Recheck - 1)
-	ask(singles, pages)
+	check(singles, pages)
 	now = now.Add(1)
-	ask([]string{"GET /users/batch ×1"}, []string{"GET /listings/batch ×1"})
-	ask([]string{"GET /users/batch ×1"}, []string{"GET /listings/batch ×1"})
+	check([]string{"GET /users/batch ×1"}, []string{"GET /listings/batch ×1"})
+	check([]string{"GET /users/batch ×1"}, []string{"GET /listings/batch ×1"})
 	b.Batch.Store(false)
-	ask(append(singles, "GET /users/batch ×1"), append(pages, "GET /listings/batch ×1"))
-	ask(singles, pages)
+	check(append(singles, "GET /users/batch ×1"), append(pages, "GET /listings/batch ×1"))
+	check(singles, pages)
 }
 
-// A batch route that answers something else, or fails where the documented
-// one works, is as good as none.
-func TestBatchThatIsNone(t *testing.T) {
+// A batch route whose response is another one's, or that fails where the
+// documented route works, counts as missing.
+func TestInvalidBatchRoutes(t *testing.T) {
 	for name, bad := range map[string]http.HandlerFunc{
 		"other shape": fakebackend.OtherShape,
 		"other users": func(w http.ResponseWriter, _ *http.Request) {
@@ -246,10 +247,10 @@ func TestBatchThatIsNone(t *testing.T) {
 		},
 		"405": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusMethodNotAllowed) },
 		"501": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotImplemented) },
-		"500": fakebackend.Trace, // batch taken for an id, and not well
+		"500": fakebackend.Trace, // "batch" was read as an id
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBed(t)
+			b := newCore(t)
 			b.AddUser("Ada")
 			b.AddUser("Lin")
 			b.AddListing(2, "rent", 5)
@@ -282,7 +283,7 @@ func TestBatchThatIsNone(t *testing.T) {
 func TestListingsOf(t *testing.T) {
 	for name, batch := range map[string]bool{"with batch": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
-			b := newBed(t)
+			b := newCore(t)
 			b.Batch.Store(batch)
 			for i := range int64(60) {
 				b.AddListing(i%3+1, "sale", i+1)
@@ -310,9 +311,9 @@ func TestListingsOf(t *testing.T) {
 	}
 }
 
-// Two sizes in one request must not be mixed up in what is remembered.
+// Loaders of two sizes in one request are not mixed up.
 func TestListingsOfTwoSizes(t *testing.T) {
-	b := newBed(t)
+	b := newCore(t)
 	b.Batch.Store(true)
 	for range 5 {
 		b.AddListing(1, "rent", 1)
@@ -329,7 +330,7 @@ func TestListingsOfTwoSizes(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	b := newBed(t)
+	b := newCore(t)
 	for _, test := range []struct {
 		num, size int64
 		want      string
@@ -360,22 +361,22 @@ func TestLimits(t *testing.T) {
 }
 
 func TestListingByID(t *testing.T) {
-	b := newBed(t)
+	b := newCore(t)
 	const unsupported = "listing by id: not supported by this backend"
 	if l, err := b.Listing(b.ctx(t), 1); l != nil || err != nil {
 		t.Errorf("without any listing: got %v, %v", l, err)
 	}
 	id := b.AddListing(1, "rent", 5)
-	for _, ask := range []int64{id, id + 1} {
-		_, err := b.Listing(b.ctx(t), ask)
+	for _, wanted := range []int64{id, id + 1} {
+		_, err := b.Listing(b.ctx(t), wanted)
 		wantKind(t, err, apierror.Unsupported, unsupported)
 	}
 }
 
-// With the route, a listing that is missing costs two calls more only the
-// first time.
-func TestListingByIDOfOurs(t *testing.T) {
-	b := newBed(t)
+// Whether a listing or the route is missing takes two more calls to find out, but
+// only the first time.
+func TestListingByIDWithRoute(t *testing.T) {
+	b := newCore(t)
 	now := time.Now()
 	b.SetNow(func() time.Time { return now })
 	store := func(w http.ResponseWriter, r *http.Request) {
@@ -389,7 +390,7 @@ func TestListingByIDOfOurs(t *testing.T) {
 		}
 	}
 	b.listings.Instead(store)
-	ask := func(id int64, want bool, calls int) {
+	check := func(id int64, want bool, calls int) {
 		t.Helper()
 		l, err := b.Listing(b.ctx(t), id)
 		if err != nil || (l != nil) != want {
@@ -399,18 +400,18 @@ func TestListingByIDOfOurs(t *testing.T) {
 			t.Errorf("listing %d: %d calls, want %d", id, got, calls)
 		}
 	}
-	ask(9, false, 3)
-	ask(9, false, 1)
-	ask(1, true, 1)
+	check(9, false, 3)
+	check(9, false, 1)
+	check(1, true, 1)
 	now = now.Add(publicapi.Recheck)
-	ask(9, false, 3)
+	check(9, false, 3)
 	now = now.Add(publicapi.Recheck)
-	ask(1, true, 1)
-	ask(9, false, 1)
+	check(1, true, 1)
+	check(9, false, 1)
 }
 
 func TestCreate(t *testing.T) {
-	b := newBed(t)
+	b := newCore(t)
 	u, _, err := b.CreateUser(b.ctx(t), users.Draft{Name: "a&user_id=2"}, "")
 	if err != nil || u.ID != 1 || u.Name != "a&user_id=2" {
 		t.Fatalf("got %v, %v", u, err)
@@ -427,14 +428,14 @@ func TestCreate(t *testing.T) {
 	wantKind(t, err, apierror.Invalid, "user_id: must be at least 1; listing_type: must be rent or sale; price: must be at least 1")
 	_, _, err = b.CreateUser(b.ctx(t), users.Draft{Name: " "}, "")
 	wantKind(t, err, apierror.Invalid, "name: must not be empty")
-	wantRoutes(t, b.listings) // it was refused here
+	wantRoutes(t, b.listings) // the core refused the drafts
 	wantRoutes(t, b.users)
 }
 
-// The documented routes are there in every implementation: one that answers
-// "no such route" to them is no listing service at all.
+// A server without the documented routes is no listing service: it counts as
+// unavailable.
 func TestDocumentedRoutesMissing(t *testing.T) {
-	b := newBed(t)
+	b := newCore(t)
 	b.AddUser("Ada")
 	b.listings.Instead(http.NotFound)
 	_, err := b.Listings(b.ctx(t), pagination.Page{Num: 1, Size: 1}, 0)
@@ -453,7 +454,7 @@ func TestDocumentedRoutesMissing(t *testing.T) {
 }
 
 func TestReady(t *testing.T) {
-	b := newBed(t)
+	b := newCore(t)
 	if err := b.Ready(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -469,9 +470,10 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// So many single calls run together, and the first failure calls off the others.
+// In place of a batch, fanOut calls run at once, and the first failure cancels the
+// others.
 func TestFallbackStopsAtTheFirstFailure(t *testing.T) {
-	b := newBed(t)
+	b := newCore(t)
 	arrived, gone := make(chan struct{}, 100), make(chan struct{}, 100)
 	hang := fakebackend.Hang(gone)
 	b.users.Instead(func(w http.ResponseWriter, r *http.Request) {
@@ -484,7 +486,7 @@ func TestFallbackStopsAtTheFirstFailure(t *testing.T) {
 			}
 			select {
 			case <-arrived:
-				t.Error("one more than agreed")
+				t.Errorf("more than %d calls at once", fanOut)
 			case <-time.After(100 * time.Millisecond):
 			}
 			fakebackend.Trace(w, r)
@@ -509,9 +511,9 @@ func TestFallbackStopsAtTheFirstFailure(t *testing.T) {
 	}
 }
 
-// Many fields of one request may ask at the same time.
-func TestLoadersTogether(t *testing.T) {
-	b := newBed(t)
+// Fields of one request may load at the same time.
+func TestConcurrentOwners(t *testing.T) {
+	b := newCore(t)
 	b.Batch.Store(true)
 	for range 50 {
 		b.AddUser("Grace")
@@ -539,18 +541,18 @@ func TestLoadersTogether(t *testing.T) {
 			t.Error(text)
 		}
 	}
-	asked := map[string]int{}
+	loaded := map[string]int{}
 	for _, c := range b.users.Calls() {
 		for _, id := range c.Query["id"] {
-			asked[id]++
+			loaded[id]++
 		}
 	}
-	if len(asked) != 39 {
-		t.Errorf("asked for %d users, want 39", len(asked))
+	if len(loaded) != 39 {
+		t.Errorf("%d users were loaded, want 39", len(loaded))
 	}
-	for id, n := range asked {
+	for id, n := range loaded {
 		if n != 1 {
-			t.Errorf("asked for user %s %d times", id, n)
+			t.Errorf("user %s was loaded %d times", id, n)
 		}
 	}
 }

@@ -95,8 +95,8 @@ func (a *API) cachedUser(id int64) (*users.User, bool) {
 	return a.userCache.GetIfPresent(id)
 }
 
-// findUsers asks the user service, and keeps the users that it finds. That a
-// user does not exist is not kept, since it may be created.
+// findUsers calls the user service, and caches the users that it finds. That a
+// user does not exist is not cached, since it may be created.
 func (a *API) findUsers(ctx context.Context, ids []int64) (map[int64]*users.User, error) {
 	found := make(map[int64]*users.User, len(ids))
 	for chunk := range slices.Chunk(ids, users.MaxBatch) {
@@ -108,8 +108,8 @@ func (a *API) findUsers(ctx context.Context, ids []int64) (map[int64]*users.User
 			u := &list[i]
 			found[u.ID] = u
 			if a.userCache != nil {
-				keep := *u // else the whole list stays in memory
-				a.userCache.Set(u.ID, &keep)
+				cached := *u // else the whole list stays in memory
+				a.userCache.Set(u.ID, &cached)
 			}
 		}
 	}

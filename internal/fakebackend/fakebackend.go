@@ -1,8 +1,8 @@
-// Package fakebackend has what the tests of the public layer put behind it: an
-// independent implementation of both services ([Backend]), a recording proxy
-// that may respond in place of a service ([Proxy]), and bad responses for it.
-// It shares no code with the services, and so no mistakes. The tests of
-// publicapi, rest and cmd/veranda use it.
+// Package fakebackend has the backends that tests put behind the public layer:
+// an independent implementation of both services ([Backend]), a recording proxy
+// that may respond in place of a service ([Proxy]), and handlers with bad
+// responses. It shares no code with the services, and so no mistakes. The tests
+// of publicapi, rest and cmd/veranda use it.
 package fakebackend
 
 import (
@@ -14,13 +14,13 @@ import (
 	"sync/atomic"
 )
 
-// Backend is a listing service and a user service in memory, strict, with the
+// Backend is a listing service and a user service in memory, which have the
 // documented routes alone. Its zero value is empty and ready.
 type Backend struct {
 	// Batch adds the batch routes, as an upgrade would.
 	Batch atomic.Bool
-	// Swallow makes the user service take /users/batch for an id.
-	Swallow atomic.Bool
+	// BatchIsID makes the user service read /users/batch as /users/{id}.
+	BatchIsID atomic.Bool
 
 	mu       sync.Mutex
 	users    []map[string]any
@@ -28,29 +28,29 @@ type Backend struct {
 	clock    int64
 }
 
-// AddUser gives the id of a new user.
-func (f *Backend) AddUser(name string) int64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.clock++
-	id := int64(len(f.users) + 1)
-	f.users = append(f.users, map[string]any{"id": id, "name": name, "created_at": f.clock, "updated_at": f.clock})
+// AddUser creates a user and returns its id.
+func (b *Backend) AddUser(name string) int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.clock++
+	id := int64(len(b.users) + 1)
+	b.users = append(b.users, map[string]any{"id": id, "name": name, "created_at": b.clock, "updated_at": b.clock})
 	return id
 }
 
-// AddListing gives the id of a new listing; the user need not exist.
-func (f *Backend) AddListing(userID int64, listingType string, price int64) int64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.clock++
-	id := int64(len(f.listings) + 1)
-	f.listings = append(f.listings, map[string]any{"id": id, "user_id": userID, "listing_type": listingType,
-		"price": price, "created_at": f.clock, "updated_at": f.clock})
+// AddListing creates a listing and returns its id. The user need not exist.
+func (b *Backend) AddListing(userID int64, listingType string, price int64) int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.clock++
+	id := int64(len(b.listings) + 1)
+	b.listings = append(b.listings, map[string]any{"id": id, "user_id": userID, "listing_type": listingType,
+		"price": price, "created_at": b.clock, "updated_at": b.clock})
 	return id
 }
 
-// ListingService is the listing service.
-func (f *Backend) ListingService() http.Handler {
+// ListingService returns the handler of the listing service.
+func (b *Backend) ListingService() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /listings/ping", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("pong!")) })
 	mux.HandleFunc("GET /listings", func(w http.ResponseWriter, r *http.Request) {
@@ -59,21 +59,21 @@ func (f *Backend) ListingService() http.Handler {
 			refuse(w, "invalid user_id")
 			return
 		}
-		f.page(w, r, "listings", func(l map[string]any) bool { return userID == 0 || l["user_id"] == userID })
+		b.page(w, r, "listings", func(l map[string]any) bool { return userID == 0 || l["user_id"] == userID })
 	})
 	mux.HandleFunc("GET /listings/batch", func(w http.ResponseWriter, r *http.Request) {
-		if !f.Batch.Load() {
+		if !b.Batch.Load() {
 			notFound(w)
 			return
 		}
 		size, _ := strconv.Atoi(r.FormValue("page_size"))
 		out := []map[string]any{}
-		f.mu.Lock()
-		defer f.mu.Unlock()
+		b.mu.Lock()
+		defer b.mu.Unlock()
 		for _, text := range r.Form["user_id"] {
 			id, _ := strconv.ParseInt(text, 10, 64)
 			of := 0
-			for _, l := range slices.Backward(f.listings) {
+			for _, l := range slices.Backward(b.listings) {
 				if l["user_id"] == id && of < size {
 					out, of = append(out, l), of+1
 				}
@@ -90,43 +90,43 @@ func (f *Backend) ListingService() http.Handler {
 			refuse(w, "invalid input")
 			return
 		}
-		id := f.AddListing(userID, kind, price)
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		answer(w, "listing", f.listings[id-1])
+		id := b.AddListing(userID, kind, price)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		respond(w, "listing", b.listings[id-1])
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { notFound(w) })
 	return mux
 }
 
-// UserService is the user service.
-func (f *Backend) UserService() http.Handler {
+// UserService returns the handler of the user service.
+func (b *Backend) UserService() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /users", func(w http.ResponseWriter, r *http.Request) {
-		f.page(w, r, "users", func(map[string]any) bool { return true })
+		b.page(w, r, "users", func(map[string]any) bool { return true })
 	})
 	mux.HandleFunc("GET /users/{id}", func(w http.ResponseWriter, r *http.Request) {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		if r.PathValue("id") == "batch" && f.Batch.Load() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if r.PathValue("id") == "batch" && b.Batch.Load() {
 			out := []map[string]any{}
 			_ = r.ParseForm()
 			for _, text := range r.Form["id"] {
-				if id, _ := strconv.Atoi(text); id > 0 && id <= len(f.users) {
-					out = append(out, f.users[id-1])
+				if id, _ := strconv.Atoi(text); id > 0 && id <= len(b.users) {
+					out = append(out, b.users[id-1])
 				}
 			}
-			answer(w, "users", out)
+			respond(w, "users", out)
 			return
 		}
 		id, err := strconv.Atoi(r.PathValue("id"))
 		switch {
-		case err != nil && f.Swallow.Load():
+		case err != nil && b.BatchIsID.Load():
 			refuse(w, "id must be an integer")
-		case err != nil || id < 1 || id > len(f.users):
+		case err != nil || id < 1 || id > len(b.users):
 			notFound(w)
 		default:
-			answer(w, "user", f.users[id-1])
+			respond(w, "user", b.users[id-1])
 		}
 	})
 	mux.HandleFunc("POST /users", func(w http.ResponseWriter, r *http.Request) {
@@ -135,28 +135,28 @@ func (f *Backend) UserService() http.Handler {
 			refuse(w, "name is required")
 			return
 		}
-		id := f.AddUser(name)
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		answer(w, "user", f.users[id-1])
+		id := b.AddUser(name)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		respond(w, "user", b.users[id-1])
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { notFound(w) })
 	return mux
 }
 
-// page answers with a numbered page of the rows to keep, newest first.
-func (f *Backend) page(w http.ResponseWriter, r *http.Request, what string, keep func(map[string]any) bool) {
+// page responds with a numbered page of the rows that keep selects, newest first.
+func (b *Backend) page(w http.ResponseWriter, r *http.Request, what string, keep func(map[string]any) bool) {
 	num, err := number(r, "page_num", 1)
 	size, err2 := number(r, "page_size", 10)
 	if err != nil || err2 != nil || num < 1 || size < 1 {
 		refuse(w, "invalid page")
 		return
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	all := f.listings
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := b.listings
 	if what == "users" {
-		all = f.users
+		all = b.users
 	}
 	out, skip := []map[string]any{}, (num-1)*size
 	for _, row := range slices.Backward(all) {
@@ -168,7 +168,7 @@ func (f *Backend) page(w http.ResponseWriter, r *http.Request, what string, keep
 			out = append(out, row)
 		}
 	}
-	answer(w, what, out)
+	respond(w, what, out)
 }
 
 func number(r *http.Request, name string, def int64) (int64, error) {
@@ -179,7 +179,7 @@ func number(r *http.Request, name string, def int64) (int64, error) {
 	return strconv.ParseInt(text, 10, 64)
 }
 
-func answer(w http.ResponseWriter, what string, value any) {
+func respond(w http.ResponseWriter, what string, value any) {
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
 	_ = json.NewEncoder(w).Encode(map[string]any{"result": true, what: value})
 }

@@ -12,42 +12,42 @@ import (
 	"testing"
 )
 
-// Proxy stands between a caller and a service: it notes what is asked, and may
-// answer in the service's stead.
+// Proxy stands between a caller and a service. It records the requests, and may
+// respond in place of the service.
 type Proxy struct {
-	// URL is where it listens.
+	// URL is the proxy's base URL.
 	URL string
 
-	mu      sync.Mutex
-	calls   []Call
-	atOnce  int
-	most    int
-	instead http.HandlerFunc
-	next    http.Handler
+	mu       sync.Mutex
+	calls    []Call
+	inFlight int
+	most     int // requests in flight at once
+	instead  http.HandlerFunc
+	next     http.Handler
 }
 
-// Call is one request that came by.
+// Call is one recorded request.
 type Call struct {
 	// Route is the method and the path: "GET /users/batch".
 	Route string
 	Query url.Values
-	// RequestID is the header.
+	// RequestID is the header X-Request-Id.
 	RequestID string
 }
 
-// NewProxy listens in front of a service in this process until the test ends.
+// NewProxy returns a proxy in front of a handler. It listens until the test ends.
 func NewProxy(t testing.TB, service http.Handler) *Proxy {
 	p := &Proxy{next: service}
 	srv := httptest.NewServer(p)
 	p.URL = srv.URL
 	t.Cleanup(func() {
-		srv.CloseClientConnections() // hanging answers would not end
+		srv.CloseClientConnections() // a response that hangs would not end
 		srv.Close()
 	})
 	return p
 }
 
-// ProxyURL listens in front of a service that runs elsewhere.
+// ProxyURL is NewProxy in front of the service at a base URL.
 func ProxyURL(t testing.TB, service string) *Proxy {
 	u, err := url.Parse(service)
 	if err != nil {
@@ -59,29 +59,31 @@ func ProxyURL(t testing.TB, service string) *Proxy {
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(u) },
 		Transport: transport,
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) {
-			panic(http.ErrAbortHandler) // as if nobody had been there
+			panic(http.ErrAbortHandler) // as if no service listened there
 		},
 	})
 }
 
-// Instead lets h answer from now on; nil lets the service answer again.
+// Instead makes h respond from now on in place of the service; nil makes the
+// service respond again.
 func (p *Proxy) Instead(h http.HandlerFunc) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.instead = h
 }
 
-// Calls gives what was asked since the last time, in order of arrival.
+// Calls returns the requests since the last call of Calls or Routes, in order of
+// arrival.
 func (p *Proxy) Calls() []Call {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	calls := p.calls
-	p.calls, p.most = nil, p.atOnce
+	p.calls, p.most = nil, p.inFlight
 	return calls
 }
 
-// Routes is Calls without what varies: each route with the times it was asked
-// for, ids as {id}, such as "GET /users/{id} ×3", sorted.
+// Routes returns each route of Calls with the number of its requests, such as
+// "GET /users/{id} ×3", sorted. An id at the end of a path is {id}.
 func (p *Proxy) Routes() []string {
 	times := map[string]int{}
 	for _, c := range p.Calls() {
@@ -99,8 +101,8 @@ func (p *Proxy) Routes() []string {
 	return lines
 }
 
-// MostAtOnce is how many requests were under way together since the last
-// Calls or Routes.
+// MostAtOnce returns the largest number of requests in flight at once since the
+// last call of Calls or Routes.
 func (p *Proxy) MostAtOnce() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -111,8 +113,8 @@ func (p *Proxy) MostAtOnce() int {
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	p.calls = append(p.calls, Call{r.Method + " " + r.URL.Path, r.URL.Query(), r.Header.Get("X-Request-Id")})
-	p.atOnce++
-	p.most = max(p.most, p.atOnce)
+	p.inFlight++
+	p.most = max(p.most, p.inFlight)
 	h := p.next.ServeHTTP
 	if p.instead != nil {
 		h = p.instead
@@ -120,26 +122,25 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Unlock()
 	defer func() {
 		p.mu.Lock()
-		p.atOnce--
+		p.inFlight--
 		p.mu.Unlock()
 	}()
 	h(w, r)
 }
 
-// Leaks gives the first trace of our insides in an answer, "" if there is
-// none.
-func Leaks(answer string) string {
-	lower := strings.ToLower(answer)
-	i := slices.IndexFunc(insides, func(trace string) bool { return strings.Contains(lower, trace) })
+// Leaks returns the first internal detail in a response, "" if there is none.
+func Leaks(response string) string {
+	lower := strings.ToLower(response)
+	i := slices.IndexFunc(details, func(detail string) bool { return strings.Contains(lower, detail) })
 	if i < 0 {
 		return ""
 	}
-	return insides[i]
+	return details[i]
 }
 
-// insides are what stacks, paths, SQL and the texts of drivers and of package
-// net have in them, and what the bad answers of this package say.
-var insides = []string{
+// details are parts of stack traces, paths, SQL, and of the messages of database
+// drivers, package net and the bad responses of this package.
+var details = []string{
 	"goroutine", ".go", "panic", "runtime", "traceback", "/home/", "/srv/", "/tmp/", ".db", "sqlite", "postgres",
 	"pgx", "sqlstate", "select ", "insert ", "from users", "dial", "tcp", "refused", "reset by", "broken pipe",
 	"eof", "127.0.0.1", "localhost", "context ", "http:", "status 5", "json:", "jsontext", "unmarshal", "not understood",
